@@ -1,0 +1,115 @@
+package index
+
+import (
+	"time"
+
+	"objvol/fusefs/extent"
+)
+
+// Ino is an inode number: handed out once, never reused, stable over restarts. It is
+// also FUSE's node id.
+type Ino uint64
+
+// Root is the inode of a volume's root directory.
+const Root Ino = 1
+
+// Inode is what the host knows of one file, directory, symlink or special file.
+type Inode struct {
+	Ino   Ino
+	Mode  uint32 // st_mode, type bits included
+	UID   uint32
+	GID   uint32
+	Rdev  uint32
+	Nlink uint32 // names; 0 is unlinked, kept until its last close
+	Size  int64  // bytes; of a symlink the length of its target
+	Atime time.Time
+	Mtime time.Time
+	Ctime time.Time
+
+	Target string // of a symlink
+
+	// Gen counts the changes of content that the bucket must follow: it rises with the
+	// first write after the content was last seen in the bucket.
+	Gen uint64
+	// AttrGen counts the changes of attributes in the same way.
+	AttrGen uint64
+
+	// Placed is the key under which the bucket holds this inode, empty when it holds
+	// nothing of it. PlacedGen and PlacedAttrGen are what it holds there.
+	Placed        string
+	PlacedGen     uint64
+	PlacedAttrGen uint64
+
+	// Vague says that only a listing without metadata was seen: mode, owner, times and
+	// even the type await a Head.
+	Vague bool
+
+	// Dir is a directory's state of listing; nil in everything else.
+	Dir *Dir
+}
+
+// Dir says how much of a directory the index knows.
+type Dir struct {
+	// Listed: the index holds every name; a name that is not there does not exist.
+	Listed bool
+	// ListedAt is when the last complete listing was asked for, Took how long it was.
+	ListedAt time.Time
+	Took     time.Duration
+	// NextCookie is the cookie of the next name that is entered.
+	NextCookie uint64
+}
+
+// Dirent is a name in a directory. Its cookie is its place in the directory's order:
+// given at creation, never reused, so that reading can go on after any of them.
+type Dirent struct {
+	Name   string
+	Ino    Ino
+	Cookie uint64
+}
+
+// Name is one place where an inode is entered.
+type Name struct {
+	Parent Ino
+	Name   string
+}
+
+// Content says where the bytes of a regular file are.
+type Content struct {
+	// File is the generation of the content file, 0 when there is none.
+	File uint64
+	// Resident are the ranges that the content file holds.
+	Resident extent.Set
+	// Base is the object that holds the other bytes below BaseLen. What is neither
+	// resident nor below BaseLen is zeros: truncation lowers the mark (hard-cases 35).
+	BaseKey  string
+	BaseETag string
+	BaseLen  int64
+	// Writing: the file was opened for writing and not released since. After a crash
+	// its size and mtime are the content file's.
+	Writing bool
+}
+
+// Key is what the bucket holds under one key, as far as this host knows (hard-cases 8).
+type Key struct {
+	Key          string
+	ETag         string
+	LastModified time.Time
+	Size         int64
+	// Owner is the inode whose content lies here; 0 when nobody's does any more.
+	Owner Ino
+	// Gone: the key holds nothing; the record stays only for its Request.
+	Gone bool
+	// Request is the nonce of a write that was sent and not yet known to be done or
+	// refused; empty when there is none. It is stored before the request is sent, so
+	// that a lost answer can be recognised (hard-cases 6).
+	Request string
+	// Foreign is what other programs put on the object and we keep (hard-cases 27).
+	Foreign Foreign
+}
+
+// Foreign are the headers and the user metadata of an object that are not ours.
+type Foreign struct {
+	ContentType string
+	Headers     map[string]string
+	Metadata    map[string]string
+}
