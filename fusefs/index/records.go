@@ -39,6 +39,9 @@ type Inode struct {
 	Placed        string
 	PlacedGen     uint64
 	PlacedAttrGen uint64
+	// Sending is the key to which a write of this inode was sent and not yet known to be
+	// done or refused; it may differ from Placed. Empty when there is none.
+	Sending string
 
 	// Vague says that only a listing without metadata was seen: mode, owner, times and
 	// even the type await a Head.
@@ -79,14 +82,9 @@ type Content struct {
 	File uint64
 	// Resident are the ranges that the content file holds.
 	Resident extent.Set
-	// Base is the object that holds the other bytes below BaseLen. What is neither
-	// resident nor below BaseLen is zeros: truncation lowers the mark (hard-cases 35).
-	BaseKey  string
-	BaseETag string
-	BaseLen  int64
-	// Writing: the file was opened for writing and not released since. After a crash
-	// its size and mtime are the content file's.
-	Writing bool
+	// BaseLen: of what is not resident, the bytes below this mark are those of the object
+	// at Inode.Placed, the others are zeros. Truncation lowers it (hard-cases 35).
+	BaseLen int64
 }
 
 // Key is what the bucket holds under one key, as far as this host knows (hard-cases 8).
