@@ -1,0 +1,73 @@
+# Everything that is built, tested or checked here begins with one of these targets.
+# `make` alone prints them, from the comments behind their names.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 30s
+REF ?= HEAD
+
+# setup puts a Go of its own into .tools/go where the machine has none that is new enough.
+export PATH := $(CURDIR)/.tools/go/bin:$(PATH)
+
+LINT  := go tool -modfile=.tools/go.mod golangci-lint run
+BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -X main.version=$(VERSION)'
+BENCHMARKED = $(shell grep -rl --include='*_test.go' --exclude-dir='.*' '^func Benchmark' . | xargs -r dirname | sort -u)
+
+.PHONY: help
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  %-14s %s\n' "$$name" "$$what"; done
+
+.PHONY: setup
+setup: ## install what building and the demo need and is missing (as root, Debian)
+	@.tools/setup
+
+.PHONY: build
+build: setup ## bin/objvol, static and stripped
+	$(BUILD) -o bin/objvol ./cmd/objvol
+
+.PHONY: build-slim
+build-slim: setup ## bin/objvol-slim, the same without the embedded store
+	$(BUILD) -tags noembedded -o bin/objvol-slim ./cmd/objvol
+
+.PHONY: demo
+demo: build ## the two-minute tour: a volume, two containers, the objects
+	bin/objvol demo
+
+.PHONY: minio
+minio: setup # the server that the tests run against: .tools/bin/minio
+	@.tools/minio/install
+
+# Nothing is skipped for want of an engine, a server or FUSE: what is missing fails. Two
+# packages at once keep mounts and containers of different tests from crowding a small
+# machine. A test that hangs ends with the stacks of all goroutines.
+TEST := OBJVOL_REQUIRE=docker,minio,fuse .tools/leftovers go test -count=1 -p 2
+
+.PHONY: test
+test: setup minio ## all tests, with a real engine, a real MinIO and real mounts
+	go vet -tags noembedded ./...
+	@$(TEST) -timeout 10m ./...
+
+.PHONY: race
+race: minio ## all tests under the race detector
+	@.tools/setup race
+	@$(TEST) -race -timeout 20m ./...
+
+.PHONY: lint
+lint: setup ## all linters, on both builds
+	$(LINT)
+	$(LINT) --build-tags noembedded
+
+.PHONY: fuzz
+fuzz: setup ## every fuzz target for FUZZTIME (30s)
+	@.tools/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: setup ## all benchmarks
+	go test -run '^$$' -bench . -benchmem $(BENCHMARKED)
+
+.PHONY: bench-compare
+bench-compare: setup ## all benchmarks, compared with those of REF (HEAD)
+	@.tools/compare $(REF) $(BENCHMARKED)
+
+.PHONY: clean
+clean: ## remove what was built; tools and caches stay
+	rm -rf bin
