@@ -1,0 +1,85 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// State is what holds of a volume at one moment. The zero State is that of a volume that
+// is not mounted and owes the bucket nothing.
+type State struct {
+	Mounted    bool
+	References int // mounts that Docker holds
+
+	DirtyBytes  int64 // not in the bucket yet
+	DirtyFiles  int64 // not in the bucket as they are here
+	QueueLength int64 // changes that wait for a request
+	Failing     bool  // the last attempt to bring changes to the bucket failed
+
+	CacheBytes  int64  // content on this host
+	CacheHits   uint64 // reads answered by the cache, since the volume was mounted
+	CacheMisses uint64 // reads that waited for the bucket, since the volume was mounted
+	Conflicts   uint64 // files kept under another name, since the volume was mounted
+}
+
+// SetSource says whom to ask for the volume's state at a scrape; nil stands for the zero
+// State. The source must answer from memory: a scrape waits for it.
+func (v *Volume) SetSource(source func() State) {
+	if source == nil {
+		v.source.Store(nil)
+		return
+	}
+	v.source.Store(&source)
+}
+
+// state asks the source. A volume without one, or never mounted, has the zero State.
+func (v *Volume) state() State {
+	if v == nil {
+		return State{}
+	}
+	if source := v.source.Load(); source != nil {
+		return (*source)()
+	}
+	return State{}
+}
+
+// states collects the states of all known volumes.
+type states struct {
+	metrics *Metrics
+	table   []stateMetric
+}
+
+var mountsDesc = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", "mounts"), "Volumes that are mounted on this host.", nil, nil)
+
+// Describe sends the definitions.
+func (s *states) Describe(ch chan<- *prometheus.Desc) {
+	ch <- mountsDesc
+	for _, d := range s.table {
+		ch <- d.desc
+	}
+}
+
+// Collect asks every volume once, so that the values of one scrape belong together.
+func (s *states) Collect(ch chan<- prometheus.Metric) {
+	mounts := 0
+	for name, v := range s.metrics.all() {
+		state := v.state()
+		if state.Mounted {
+			mounts++
+		}
+		for _, d := range s.table {
+			ch <- prometheus.MustNewConstMetric(d.desc, d.kind, d.value(state), name)
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(mountsDesc, prometheus.GaugeValue, float64(mounts))
+}
+
+// all returns the known volumes. Those never mounted are nil.
+func (m *Metrics) all() map[string]*Volume {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	all := make(map[string]*Volume, len(m.volumes))
+	for name, e := range m.volumes {
+		all[name] = e.volume
+	}
+	return all
+}
