@@ -1,0 +1,61 @@
+// Package s3 implements [objstore.Bucket] on a server that speaks S3. It is the only
+// package that knows minio-go, S3's error codes and HTTP statuses.
+//
+// # Life of a bucket
+//
+// [Open] signs one listing to find out whether the bucket is there and the
+// credentials are good, and says in its error what to change if not. [Bucket.Probe]
+// then tries what the server can do; the caller remembers the answer and gives it
+// back with [Config.Capabilities] or [Bucket.WithCapabilities]. A bucket without
+// capabilities is usable: it asks for nothing beyond the contract's minimum.
+// [Bucket.Close] drops the idle connections.
+//
+// # Requests
+//
+// Writes with a body and the multipart requests go through minio.Core: the
+// high-level PutObject drops preconditions as soon as it uploads in parts. Requests
+// without a body (Head, Get, List, Delete) are built and signed here with minio-go's
+// signer. That is less code than its methods need around them, and it is the only
+// way to
+//
+//   - list a single page with metadata, a delimiter and a context,
+//   - send If-Match with a DELETE, or limit its life,
+//   - read objects whose Expires is no date, and metadata exactly as it is stored.
+//
+// Every request is sent once. Repeating is objstore.WithRetry's business; a client
+// that repeats by itself turns its own first write into a failed precondition.
+//
+// # Preconditions
+//
+// If-Match and If-None-Match: * go with Put and CompleteUpload. They never go with
+// CreateUpload, where MinIO would evaluate them too early and AWS refuses them.
+// A 404 for an If-Match becomes ErrPreconditionFailed. A 409 means that two
+// conditional writes met and this one was not decided; it is ErrUnavailable, because
+// the next attempt is.
+//
+// A conditional Put of more than 64 KiB waits for 100 Continue, so that a refusal
+// arrives before the body was sent and not instead of a broken connection.
+//
+// # Deletes
+//
+// DELETE is always presigned to expire after objstore.DeleteExpiry: a request that was
+// held up somewhere is refused by the server, not executed over a newer object
+// (hard-cases 7). A refusal of that kind is ErrUnavailable. It needs clocks that agree
+// to within that time, which the error says.
+// Where the server conditions deletes, If-Match goes with it. It is not signed, and
+// need not be: it can only make a request weaker.
+//
+// # Checksums
+//
+// Bodies are sent with an unsigned payload and a CRC32C trailer that is computed while
+// the body is read: one pass, no MD5, no SHA-256, over http as over https. Signing each
+// chunk instead costs a SHA-256 of everything and protects only against someone who
+// can alter the plain text of a connection, who can read it as well; that is what https
+// is for. The server compares the trailer before it accepts the object. Parts carry
+// theirs, and repeat it at CompleteUpload (objstore.Part.Checksum).
+//
+// # Times
+//
+// LastModified has whole seconds, everywhere: a HEAD knows no more, and a listing
+// that did would make equal objects look different.
+package s3

@@ -1,0 +1,101 @@
+package s3
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"objvol/objstore"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// List returns one page. The key of its errors is the prefix.
+func (b *Bucket) List(ctx context.Context, opts objstore.ListOptions) (objstore.Page, error) {
+	page, err := b.list(ctx, opts)
+	return page, fail(ctx, objstore.OpList, opts.Prefix, err)
+}
+
+func (b *Bucket) list(ctx context.Context, opts objstore.ListOptions) (objstore.Page, error) {
+	resp, err := b.send(ctx, request{method: http.MethodGet, query: b.listQuery(opts)})
+	if err != nil {
+		return objstore.Page{}, err
+	}
+	var result minio.ListBucketV2Result
+	err = xml.NewDecoder(resp.Body).Decode(&result)
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return objstore.Page{}, fmt.Errorf("%w: listing: %s", objstore.ErrUnavailable, err.Error())
+	}
+	return b.page(result)
+}
+
+func (b *Bucket) listQuery(opts objstore.ListOptions) url.Values {
+	// Keys are listed in URL encoding: XML cannot hold control characters.
+	q := url.Values{"list-type": {"2"}, "encoding-type": {"url"}, "prefix": {opts.Prefix}}
+	if opts.Delimiter != "" {
+		q.Set("delimiter", opts.Delimiter)
+	}
+	if opts.Token != "" {
+		q.Set("continuation-token", opts.Token)
+	} else if opts.After != "" {
+		q.Set("start-after", opts.After)
+	}
+	if opts.Max > 0 {
+		q.Set("max-keys", strconv.Itoa(opts.Max))
+	}
+	if b.caps.ListMetadata {
+		q.Set("metadata", "true")
+	}
+	return q
+}
+
+func (b *Bucket) page(result minio.ListBucketV2Result) (objstore.Page, error) {
+	decode := func(s string) (string, error) { return s, nil }
+	if result.EncodingType == "url" {
+		decode = url.QueryUnescape
+	}
+	page := objstore.Page{Objects: make([]objstore.Object, 0, len(result.Contents))}
+	if result.IsTruncated {
+		if page.Next = result.NextContinuationToken; page.Next == "" {
+			return page, fmt.Errorf("%w: the store cut a listing and gave no token to continue it", objstore.ErrUnsupported)
+		}
+	}
+	for _, info := range result.Contents {
+		key, err := decode(info.Key)
+		if err != nil {
+			return page, fmt.Errorf("%w: listed key: %s", objstore.ErrUnavailable, err.Error())
+		}
+		page.Objects = append(page.Objects, b.listed(key, info))
+	}
+	for _, p := range result.CommonPrefixes {
+		prefix, err := decode(p.Prefix)
+		if err != nil {
+			return page, fmt.Errorf("%w: listed prefix: %s", objstore.ErrUnavailable, err.Error())
+		}
+		page.Prefixes = append(page.Prefixes, prefix)
+	}
+	return page, nil
+}
+
+func (b *Bucket) listed(key string, info minio.ObjectInfo) objstore.Object {
+	obj := objstore.Object{
+		Key:          key,
+		Size:         info.Size,
+		ETag:         unquote(info.ETag),
+		LastModified: info.LastModified.UTC().Truncate(time.Second),
+		// Every object has at least a content type: none at all means that the
+		// credentials do not allow to read this one.
+		HasMetadata: b.caps.ListMetadata && len(info.UserMetadata) > 0,
+	}
+	if obj.HasMetadata {
+		for name, value := range info.UserMetadata {
+			setAttribute(&obj.Attributes, name, value)
+		}
+	}
+	return obj
+}

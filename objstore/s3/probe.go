@@ -1,0 +1,263 @@
+package s3
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"objvol/objstore"
+)
+
+// probeCreates is how many clients try to create one key at once.
+const probeCreates = 16
+
+// probeCleanup bounds the removal of the scratch objects.
+const probeCleanup = 10 * time.Second
+
+// Probe finds out by trying what the store can do. Its scratch objects lie under the
+// prefix and are removed before it returns, also if it fails. It takes about fifty
+// small requests, most of them at the same time. The answer holds until the store is
+// replaced or upgraded: callers remember it.
+//
+// A store that answers a trial with a no lacks the capability. Any other failure (not
+// reachable, no permission) is an error, and nothing is learnt.
+func (b *Bucket) Probe(ctx context.Context, prefix string) (objstore.Capabilities, error) {
+	p := &probe{
+		bucket: b.WithCapabilities(objstore.Capabilities{ConditionalDelete: true, ListMetadata: true}),
+		prefix: prefix + "probe-" + rand.Text() + "/",
+	}
+	var caps objstore.Capabilities
+	trials := []struct {
+		name string
+		can  *bool
+		try  func(context.Context) (bool, error)
+	}{
+		{"conditional put", &caps.ConditionalPut, p.conditionalPut},
+		{"conditional complete", &caps.ConditionalComplete, p.conditionalComplete},
+		{"conditional delete", &caps.ConditionalDelete, p.conditionalDelete},
+		{"listing with metadata", &caps.ListMetadata, p.listMetadata},
+		{"copying a part", &caps.CopyPart, p.copyPart},
+		{"file and directory", &caps.FileAndDirectory, p.fileAndDirectory},
+	}
+	errs := make([]error, len(trials))
+	var wg sync.WaitGroup
+	for i, t := range trials {
+		wg.Go(func() {
+			can, err := t.try(ctx)
+			if *t.can = can && err == nil; err != nil && !refusal(err) {
+				errs[i] = fmt.Errorf("probe of %s: %w", t.name, err)
+			}
+		})
+	}
+	wg.Wait()
+	errs = append(errs, p.cleanUp(ctx))
+	if err := errors.Join(errs...); err != nil {
+		return objstore.Capabilities{}, err
+	}
+	return caps, nil
+}
+
+// refusal reports whether an error is the store's way to say that it cannot do this.
+func refusal(err error) bool {
+	for _, kind := range []error{objstore.ErrPreconditionFailed, objstore.ErrInvalid, objstore.ErrUnsupported, objstore.ErrNotFound} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// refused reports whether a request failed for its condition. Another error is
+// returned; none means that the condition was ignored.
+func refused(err error) (bool, error) {
+	if errors.Is(err, objstore.ErrPreconditionFailed) {
+		return true, nil
+	}
+	return false, err
+}
+
+// otherETag is no object's.
+const otherETag = "00000000000000000000000000000000"
+
+// probe is one run. Its objects have names of their own, so that the trials do not meet.
+type probe struct {
+	bucket  *Bucket
+	prefix  string
+	uploads sync.Map // id -> key of the uploads that may still be open
+}
+
+// conditionalPut: of many creates at once one wins, and If-Match is refused with a
+// wrong ETag and on a missing key.
+func (p *probe) conditionalPut(ctx context.Context) (bool, error) {
+	key := p.prefix + "create"
+	var wins atomic.Int32
+	errs := make([]error, probeCreates)
+	var wg sync.WaitGroup
+	for i := range probeCreates {
+		wg.Go(func() {
+			body := objstore.Bytes(fmt.Sprintf("%d", i))
+			_, err := p.bucket.Put(ctx, key, body, objstore.PutOptions{Condition: objstore.Condition{IfAbsent: true}})
+			switch {
+			case err == nil:
+				wins.Add(1)
+			case !errors.Is(err, objstore.ErrPreconditionFailed):
+				errs[i] = err
+			}
+		})
+	}
+	wg.Wait()
+	if wins.Load() > 1 {
+		return false, nil
+	}
+	// A loser may also be told to try again: two creates that meet are 409 at AWS.
+	if err := errors.Join(errs...); wins.Load() == 0 && err != nil {
+		return false, err
+	}
+	for _, key := range []string{key, p.prefix + "missing"} {
+		_, err := p.bucket.Put(ctx, key, objstore.Bytes("x"), objstore.PutOptions{Condition: objstore.Condition{IfMatch: otherETag}})
+		if ok, err := refused(err); !ok {
+			return false, err
+		}
+	}
+	return wins.Load() == 1, nil
+}
+
+// conditionalComplete: an upload over an existing object is refused with
+// If-None-Match: * and with a wrong ETag, and accepted with the right one.
+func (p *probe) conditionalComplete(ctx context.Context) (bool, error) {
+	key := p.prefix + "complete"
+	old, err := p.bucket.Put(ctx, key, objstore.Bytes("old"), objstore.PutOptions{})
+	if err != nil {
+		return false, err
+	}
+	id, err := p.create(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	part, err := p.bucket.UploadPart(ctx, key, id, 1, objstore.Bytes("new"))
+	if err != nil {
+		return false, err
+	}
+	for _, cond := range []objstore.Condition{{IfAbsent: true}, {IfMatch: otherETag}} {
+		_, err := p.bucket.CompleteUpload(ctx, key, id, []objstore.Part{part}, cond)
+		if ok, err := refused(err); !ok {
+			return false, err
+		}
+	}
+	_, err = p.bucket.CompleteUpload(ctx, key, id, []objstore.Part{part}, objstore.Condition{IfMatch: old.ETag})
+	return err == nil, err
+}
+
+// conditionalDelete: a delete is refused with a wrong ETag and on a missing key, and
+// done with the right one.
+func (p *probe) conditionalDelete(ctx context.Context) (bool, error) {
+	key := p.prefix + "delete"
+	obj, err := p.bucket.Put(ctx, key, objstore.Bytes("x"), objstore.PutOptions{})
+	if err != nil {
+		return false, err
+	}
+	if ok, err := refused(p.bucket.Delete(ctx, key, objstore.Condition{IfMatch: otherETag})); !ok {
+		return false, err
+	}
+	if err := p.bucket.Delete(ctx, key, objstore.Condition{IfMatch: obj.ETag}); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// listMetadata: a listing has an object's user metadata.
+func (p *probe) listMetadata(ctx context.Context) (bool, error) {
+	key := p.prefix + "metadata"
+	attrs := objstore.Attributes{Metadata: map[string]string{"probe": "yes"}}
+	if _, err := p.bucket.Put(ctx, key, objstore.Bytes(""), objstore.PutOptions{Attributes: attrs}); err != nil {
+		return false, err
+	}
+	page, err := p.bucket.List(ctx, objstore.ListOptions{Prefix: key})
+	if err != nil {
+		return false, err
+	}
+	return len(page.Objects) == 1 && page.Objects[0].Metadata["probe"] == "yes", nil
+}
+
+// copyPart: a part can be copied from an object, also from an empty one, and the
+// source's condition is honoured.
+func (p *probe) copyPart(ctx context.Context) (bool, error) {
+	for _, content := range []string{"", "content"} {
+		source := p.prefix + "source" + content
+		if _, err := p.bucket.Put(ctx, source, objstore.Bytes(content), objstore.PutOptions{}); err != nil {
+			return false, err
+		}
+		key := p.prefix + "copy" + content
+		id, err := p.create(ctx, key)
+		if err != nil {
+			return false, err
+		}
+		_, err = p.bucket.CopyPart(ctx, key, id, 1, objstore.CopySource{Key: source, IfMatch: otherETag})
+		if ok, err := refused(err); !ok {
+			return false, err
+		}
+		part, err := p.bucket.CopyPart(ctx, key, id, 1, objstore.CopySource{Key: source})
+		if err != nil {
+			return false, err
+		}
+		if _, err := p.bucket.CompleteUpload(ctx, key, id, []objstore.Part{part}, objstore.Condition{}); err != nil {
+			return false, err
+		}
+		obj, err := p.bucket.Head(ctx, key)
+		if err != nil || obj.Size != int64(len(content)) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// fileAndDirectory: "f" and "f/g" exist at once.
+func (p *probe) fileAndDirectory(ctx context.Context) (bool, error) {
+	keys := []string{p.prefix + "f", p.prefix + "f/g"}
+	for _, key := range keys {
+		if _, err := p.bucket.Put(ctx, key, objstore.Bytes("x"), objstore.PutOptions{}); err != nil {
+			return false, err
+		}
+	}
+	for _, key := range keys {
+		if _, err := p.bucket.Head(ctx, key); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (p *probe) create(ctx context.Context, key string) (string, error) {
+	id, err := p.bucket.CreateUpload(ctx, key, objstore.Attributes{})
+	if err == nil {
+		p.uploads.Store(id, key)
+	}
+	return id, err
+}
+
+// cleanUp removes what the trials left, also after the context ended.
+func (p *probe) cleanUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
+	defer cancel()
+	var errs []error
+	p.uploads.Range(func(id, key any) bool {
+		errs = append(errs, p.bucket.AbortUpload(ctx, key.(string), id.(string)))
+		return true
+	})
+	page, err := p.bucket.WithCapabilities(objstore.Capabilities{}).List(ctx, objstore.ListOptions{Prefix: p.prefix})
+	errs = append(errs, err)
+	removed := make([]error, len(page.Objects))
+	var wg sync.WaitGroup
+	for i, obj := range page.Objects {
+		wg.Go(func() { removed[i] = p.bucket.Delete(ctx, obj.Key, objstore.Condition{}) })
+	}
+	wg.Wait()
+	if err := errors.Join(append(errs, removed...)...); err != nil {
+		return fmt.Errorf("probe left objects under %q: %w", p.prefix, err)
+	}
+	return nil
+}

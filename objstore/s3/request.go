@@ -1,0 +1,122 @@
+package s3
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"objvol/objstore"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
+	"github.com/minio/minio-go/v7/pkg/signer"
+)
+
+// emptySHA256 is the hash of no body.
+const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// errorBodyLimit is how much of an error answer is read, in bytes.
+const errorBodyLimit = 64 << 10
+
+// request is a request without a body.
+type request struct {
+	method string
+	key    string // empty is the bucket
+	query  url.Values
+	header http.Header
+	// expiry, if not zero, is how long after signing the server still accepts it.
+	expiry time.Duration
+}
+
+// send signs and sends a request once. An answer outside 2xx is a
+// minio.ErrorResponse; else the caller closes the body.
+func (b *Bucket) send(ctx context.Context, r request) (*http.Response, error) {
+	req, err := b.sign(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := b.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	err = errorOf(resp)
+	return nil, errors.Join(err, resp.Body.Close())
+}
+
+// sign builds the request. With an expiry the signature is in the URL, else in a
+// header.
+func (b *Bucket) sign(ctx context.Context, r request) (*http.Request, error) {
+	keys, err := b.signingKeys()
+	if err != nil {
+		return nil, err
+	}
+	address := b.base.String() + s3utils.EncodePath(r.key)
+	if len(r.query) > 0 {
+		address += "?" + s3utils.QueryEncode(r.query)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", objstore.ErrInvalid, err)
+	}
+	if r.expiry > 0 {
+		req = signer.PreSignV4(*req, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, b.region, int64(r.expiry/time.Second))
+	} else {
+		req.Header.Set("X-Amz-Content-Sha256", emptySHA256)
+		req = signer.SignV4(*req, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, b.region)
+	}
+	// Conditions and ranges are not part of the signature.
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	return req, nil
+}
+
+// errorOf reads an answer that is an error. One to HEAD has no body; MinIO then tells
+// the code in a header.
+func errorOf(resp *http.Response) minio.ErrorResponse {
+	r := minio.ErrorResponse{}
+	if err := xml.NewDecoder(io.LimitReader(resp.Body, errorBodyLimit)).Decode(&r); err != nil {
+		// Not S3's XML: a proxy, or no body. The status says what there is to say.
+		r = minio.ErrorResponse{Message: http.StatusText(resp.StatusCode)}
+	}
+	r.StatusCode = resp.StatusCode
+	if code := resp.Header.Get("X-Minio-Error-Code"); r.Code == "" {
+		r.Code = code
+	}
+	if r.Code == "" {
+		r.Code = "no code"
+	}
+	if r.Region == "" {
+		r.Region = resp.Header.Get("X-Amz-Bucket-Region")
+	}
+	return r
+}
+
+// checkKey refuses what S3 can never accept as a key.
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return fmt.Errorf("%w: key is empty", objstore.ErrInvalid)
+	case len(key) > objstore.MaxKeyLength:
+		return fmt.Errorf("%w: key has %d bytes, at most %d are possible", objstore.ErrInvalid, len(key), objstore.MaxKeyLength)
+	case !utf8.ValidString(key):
+		return fmt.Errorf("%w: key is not UTF-8", objstore.ErrInvalid)
+	}
+	return nil
+}
+
+func quote(etag string) string { return `"` + etag + `"` }
+
+func unquote(etag string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(etag, `"`), `"`)
+}
