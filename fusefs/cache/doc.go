@@ -1,0 +1,29 @@
+// Package cache keeps the content of files on the host: which bytes lie where is the
+// index's affair, this package only holds them and counts them.
+//
+// # Content files
+//
+// The content of an inode is one sparse file,
+//
+//	<dir>/<hh>/<inode>.<gen>
+//
+// where hh is the lowest byte of the inode in hexadecimal and the numbers are decimal. A
+// pair of inode and generation names one content for ever: [Cache.Create] refuses a file
+// that exists, so that an index that was set back by a power cut cannot adopt the leftover
+// of another content (hard-cases 6). Replacing content means a new generation and a Remove
+// of the old one, which keeps mappings of the old file alive (hard-cases 1).
+//
+// A hole reads as zeros and says nothing else: whether zeros are content or only missing
+// is known by the index. The caller commits "not resident" there before it punches or
+// removes (hard-cases 4).
+//
+// # Space
+//
+// [ErrNoSpace] is a full disk or a used-up quota, whatever the operation. [Cache.Free] says
+// what is left above a reserve. The [Ledger] counts the bytes of each inode and knows
+// which clean ones were not used for longest; it never touches a file, so that whoever
+// evicts can ask the index first.
+//
+// Everything here may be called from many goroutines at once. The package holds no lock
+// over I/O.
+package cache

@@ -1,0 +1,103 @@
+package cache
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Snapshot returns a private copy of the file as it is now, holes included, in a file
+// without a name beside it. It shares the blocks where the file system can (xfs, btrfs),
+// and is then a state that the file really had; elsewhere it is copied, and a writer must
+// be kept away or noticed by comparing Stat before and after. The caller closes it.
+// Errors: ErrNoSpace.
+func (f *File) Snapshot() (*os.File, error) {
+	dst, err := os.OpenFile(filepath.Dir(f.f.Name()), unix.O_TMPFILE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, noSpace(err)
+	}
+	if err := f.copyTo(dst); err != nil {
+		return nil, errors.Join(noSpace(err), dst.Close())
+	}
+	return dst, nil
+}
+
+// copyTo fills an empty file.
+func (f *File) copyTo(dst *os.File) error {
+	if f.clone(dst) == nil {
+		return nil
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := dst.Truncate(st.Size); err != nil {
+		return err
+	}
+	for end := int64(0); end < st.Size; {
+		off, err := f.seek(end, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // holes to the end
+		}
+		if err != nil {
+			return err
+		}
+		end, err = f.seek(off, unix.SEEK_HOLE)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // truncated meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		end = min(end, st.Size)
+		if err := f.copyRange(dst, off, end-off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clone shares the blocks of the whole file. Its error is only a hint to copy them.
+func (f *File) clone(dst *os.File) error {
+	return control(dst, "ficlone", func(to int) error {
+		return f.control("ficlone", func(from int) error { return unix.IoctlFileClone(to, from) })
+	})
+}
+
+// seek finds data or a hole. The descriptor's position, which it moves, is nobody's.
+func (f *File) seek(off int64, whence int) (found int64, err error) {
+	err = f.control("lseek", func(fd int) (err error) {
+		found, err = unix.Seek(fd, off, whence)
+		return err
+	})
+	return found, err
+}
+
+// copyRange copies n bytes to the same place, inside the kernel where that works.
+func (f *File) copyRange(dst *os.File, off, n int64) error {
+	for n > 0 {
+		var copied int
+		err := control(dst, "copy_file_range", func(to int) error {
+			return f.control("copy_file_range", func(from int) (err error) {
+				src, dst := off, off
+				copied, err = unix.CopyFileRange(from, &src, to, &dst, int(min(n, 1<<30)), 0)
+				return err
+			})
+		})
+		switch {
+		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EXDEV), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EPERM):
+			_, err := io.Copy(io.NewOffsetWriter(dst, off), io.NewSectionReader(f.f, off, n))
+			return err
+		case err != nil:
+			return err
+		case copied == 0:
+			return nil // truncated meanwhile
+		}
+		off += int64(copied)
+		n -= int64(copied)
+	}
+	return nil
+}
