@@ -41,7 +41,7 @@ func newBucket(cfg Config, transport *http.Transport) (*Bucket, error) {
 	core, err := minio.NewCore(endpoint.Host, &minio.Options{
 		Creds:           creds,
 		Secure:          endpoint.Scheme == "https",
-		Transport:       expecting{transport},
+		Transport:       transport,
 		Region:          cfg.Region,
 		BucketLookup:    lookup,
 		TrailingHeaders: true,

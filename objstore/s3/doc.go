@@ -33,8 +33,9 @@
 // conditional writes met and this one was not decided; it is ErrUnavailable, because
 // the next attempt is.
 //
-// A conditional Put of more than 64 KiB waits for 100 Continue, so that a refusal
-// arrives before the body was sent and not instead of a broken connection.
+// A refusal that arrives while the body is still being sent is a refusal, not a broken
+// connection. Puts do not wait for 100 Continue: all are conditional, few are refused,
+// and it would cost each of them a round trip.
 //
 // # Deletes
 //
@@ -51,8 +52,10 @@
 // the body is read: one pass, no MD5, no SHA-256, over http as over https. Signing each
 // chunk instead costs a SHA-256 of everything and protects only against someone who
 // can alter the plain text of a connection, who can read it as well; that is what https
-// is for. The server compares the trailer before it accepts the object. Parts carry
-// theirs, and repeat it at CompleteUpload (objstore.Part.Checksum).
+// is for. The server compares the trailer before it accepts the object or part. AWS
+// wants an upload to announce the checksums of its parts, and each repeated at
+// CompleteUpload (objstore.Part.Checksum). Elsewhere that is left out: MinIO copies no
+// parts into such an upload.
 //
 // # Times
 //

@@ -36,6 +36,7 @@ var kinds = map[string]error{
 	"PermanentRedirect":                  objstore.ErrAccessDenied,
 	"RequestTimeTooSkewed":               objstore.ErrAccessDenied,
 	"SignatureDoesNotMatch":              objstore.ErrAccessDenied,
+	"XAdminUserNotFound":                 objstore.ErrAccessDenied,
 
 	"EntityTooLarge":                objstore.ErrInvalid,
 	"EntityTooSmall":                objstore.ErrInvalid,
@@ -94,6 +95,7 @@ func kindOfStatus(status int) error {
 // hints say what to do about an answer, by code.
 var hints = map[string]string{
 	"InvalidAccessKeyId":    "check the access key",
+	"XAdminUserNotFound":    "check the access key",
 	"SignatureDoesNotMatch": "check the secret key, and that nothing between here and the store rewrites requests",
 	"ExpiredToken":          "the session token has expired: get a new one",
 	"RequestTimeTooSkewed":  "set this host's clock",

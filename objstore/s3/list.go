@@ -22,6 +22,9 @@ func (b *Bucket) List(ctx context.Context, opts objstore.ListOptions) (objstore.
 }
 
 func (b *Bucket) list(ctx context.Context, opts objstore.ListOptions) (objstore.Page, error) {
+	if opts.Max < 0 || opts.Delimiter != "" && opts.Delimiter != "/" {
+		return objstore.Page{}, fmt.Errorf("%w: delimiter %q, at most %d keys", objstore.ErrInvalid, opts.Delimiter, opts.Max)
+	}
 	resp, err := b.send(ctx, request{method: http.MethodGet, query: b.listQuery(opts)})
 	if err != nil {
 		return objstore.Page{}, err

@@ -23,9 +23,13 @@ const (
 	emptyChecksum = "AAAAAA=="
 )
 
-// CreateUpload begins a multipart upload. AWS takes the parts' checksums only of
-// uploads that announce them; MinIO takes them anyway, but then refuses to copy parts
-// into an upload that announced them.
+// announcesChecksums reports whether uploads must name the checksums of their parts.
+// AWS refuses a part's checksum that was not announced. MinIO checks it anyway, but
+// copies no parts into an upload that announced it; versitygw knows the checksum of no
+// part when the upload is completed.
+func (b *Bucket) announcesChecksums() bool { return s3utils.IsAmazonEndpoint(*b.core.EndpointURL()) }
+
+// CreateUpload begins a multipart upload.
 func (b *Bucket) CreateUpload(ctx context.Context, key string, attrs objstore.Attributes) (string, error) {
 	if err := checkKey(key); err != nil {
 		return "", fail(ctx, objstore.OpCreateUpload, key, err)
@@ -34,7 +38,7 @@ func (b *Bucket) CreateUpload(ctx context.Context, key string, attrs objstore.At
 	if err != nil {
 		return "", fail(ctx, objstore.OpCreateUpload, key, err)
 	}
-	if s3utils.IsAmazonEndpoint(*b.core.EndpointURL()) {
+	if b.announcesChecksums() {
 		opts.UserMetadata[algorithmHeader] = "CRC32C"
 	}
 	id, err := b.core.NewMultipartUpload(ctx, b.name, key, opts)
@@ -73,7 +77,7 @@ func (b *Bucket) uploadPart(ctx context.Context, key, id string, number int, bod
 	if err != nil {
 		return objstore.Part{}, source.blame(ctx, err)
 	}
-	return objstore.Part{Number: number, ETag: unquote(part.ETag), Size: body.Size(), Checksum: part.ChecksumCRC32C}, nil
+	return b.part(number, part.ETag, body.Size(), part.ChecksumCRC32C), nil
 }
 
 // summed computes the checksum of what is read and has it in the trailer when the
@@ -96,7 +100,8 @@ func (s *summed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// CopyPart makes a part of an existing object.
+// CopyPart makes a part of an existing object. For a whole object it asks for its size
+// first.
 func (b *Bucket) CopyPart(ctx context.Context, key, id string, number int, src objstore.CopySource) (objstore.Part, error) {
 	part, err := b.copyPart(ctx, key, id, number, src)
 	return part, fail(ctx, objstore.OpCopyPart, key, err)
@@ -106,22 +111,39 @@ func (b *Bucket) copyPart(ctx context.Context, key, id string, number int, src o
 	if err := errors.Join(checkPart(key, id, number), checkKey(src.Key)); err != nil {
 		return objstore.Part{}, err
 	}
+	size, length := src.Length, src.Length
+	switch {
+	case src.Offset < 0, length < 0, length == 0 && src.Offset != 0:
+		return objstore.Part{}, fmt.Errorf("%w: %d bytes at %d", objstore.ErrInvalidRange, src.Length, src.Offset)
+	case length == 0:
+		// The answer does not tell the size. Without a range is also the only way to
+		// copy an empty object.
+		obj, err := b.Head(ctx, src.Key)
+		if err != nil {
+			return objstore.Part{}, err
+		}
+		if src.IfMatch == "" {
+			src.IfMatch = obj.ETag
+		}
+		size, length = obj.Size, -1
+	}
 	header := map[string]string{}
 	if src.IfMatch != "" {
 		header["x-amz-copy-source-if-match"] = quote(src.IfMatch)
-	}
-	length := src.Length
-	switch {
-	case length == 0 && src.Offset != 0, length < 0, src.Offset < 0:
-		return objstore.Part{}, fmt.Errorf("%w: range of %d bytes at %d", objstore.ErrInvalid, src.Length, src.Offset)
-	case length == 0:
-		length = -1 // no range, which is the only way to copy an empty object
 	}
 	part, err := b.core.CopyObjectPart(ctx, b.name, src.Key, b.name, key, id, number, src.Offset, length, header)
 	if err != nil {
 		return objstore.Part{}, err
 	}
-	return objstore.Part{Number: number, ETag: unquote(part.ETag), Size: src.Length, Checksum: part.ChecksumCRC32C}, nil
+	return b.part(number, part.ETag, size, part.ChecksumCRC32C), nil
+}
+
+func (b *Bucket) part(number int, etag string, size int64, checksum string) objstore.Part {
+	p := objstore.Part{Number: number, ETag: unquote(etag), Size: size}
+	if b.announcesChecksums() {
+		p.Checksum = checksum
+	}
+	return p
 }
 
 // CompleteUpload joins the parts into the object.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,7 +70,7 @@ func (b *Bucket) get(ctx context.Context, key string, opts objstore.GetOptions) 
 func byteRange(offset, length int64) (string, error) {
 	switch {
 	case offset < 0 || length < 0 || length > math.MaxInt64-offset:
-		return "", fmt.Errorf("%w: range of %d bytes at %d", objstore.ErrInvalid, length, offset)
+		return "", fmt.Errorf("%w: %d bytes at %d", objstore.ErrInvalidRange, length, offset)
 	case offset == 0 && length == 0:
 		return "", nil
 	case length == 0:
@@ -138,16 +139,25 @@ func setAttribute(a *objstore.Attributes, name, value string) {
 			a.Metadata = map[string]string{}
 		}
 		a.Metadata[strings.ToLower(strings.TrimPrefix(name, metadataPrefix))] = value
-	default:
-		for _, kept := range keptHeaders {
-			if name == kept {
-				if a.Headers == nil {
-					a.Headers = map[string]string{}
-				}
-				a.Headers[name] = value
-			}
+	case slices.Contains(keptHeaders, name):
+		if name == "Content-Encoding" {
+			value = withoutChunked(value)
 		}
+		if value == "" {
+			return
+		}
+		if a.Headers == nil {
+			a.Headers = map[string]string{}
+		}
+		a.Headers[name] = value
 	}
+}
+
+// withoutChunked removes from a Content-Encoding what says how the object was uploaded.
+// Some stores keep it.
+func withoutChunked(encoding string) string {
+	kept := slices.DeleteFunc(strings.Split(encoding, ","), func(s string) bool { return strings.TrimSpace(s) == "aws-chunked" })
+	return strings.TrimSpace(strings.Join(kept, ","))
 }
 
 // sizeOf returns the size of the whole object in bytes, also from the answer to a range.

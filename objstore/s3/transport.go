@@ -2,9 +2,11 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 )
 
@@ -19,15 +21,14 @@ func newTransport(cfg Config) *http.Transport {
 			if cfg.Socket != "" {
 				network, addr = "unix", cfg.Socket
 			}
-			c, err := dialer.DialContext(ctx, network, addr)
+			raw, err := dialer.DialContext(ctx, network, addr)
 			if err != nil {
 				return nil, err
 			}
-			return &stallConn{Conn: c, timeout: t.Stall}, nil
+			return &conn{Conn: raw, stall: t.Stall}, nil
 		},
 		TLSHandshakeTimeout:   t.Dial,
 		ResponseHeaderTimeout: t.Answer,
-		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       50 * time.Second, // below the 60 s of common servers and balancers
 		MaxIdleConns:          256,
 		MaxIdleConnsPerHost:   64,
@@ -46,41 +47,35 @@ func proxy(cfg Config) func(*http.Request) (*url.URL, error) {
 	return http.ProxyFromEnvironment
 }
 
-// stallConn fails when no byte has moved in either direction for a time, so that a
-// store that vanished in the middle of a body does not hold its reader for ever.
-// Both deadlines move together: while a body is sent, a read is waiting too.
-type stallConn struct {
+// conn is a connection to the store that differs from others in two ways.
+//
+// It fails when no byte has moved in either direction for a time, so that a store that
+// vanished in the middle of a body does not hold its reader for ever. Both deadlines
+// move together: while a body is sent, a read is waiting too.
+//
+// A store may refuse a write before it has read the body, and close. Sending the rest
+// then fails, and net/http would report that and drop the answer. So a broken pipe is
+// no error of Write: Read tells whether there was an answer.
+type conn struct {
 	net.Conn
 
-	timeout time.Duration
+	stall time.Duration
 }
 
-func (c *stallConn) Read(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.timeout)); err != nil {
+func (c *conn) Read(p []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
-func (c *stallConn) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.timeout)); err != nil {
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(p)
-}
-
-// expectAbove is the body size in bytes from which a conditional write asks before
-// it sends.
-const expectAbove = 64 << 10
-
-// expecting is a transport that adds Expect: 100-continue to conditional writes.
-type expecting struct{ http.RoundTripper }
-
-func (t expecting) RoundTrip(r *http.Request) (*http.Response, error) {
-	conditional := r.Header.Get("If-Match") != "" || r.Header.Get("If-None-Match") != ""
-	if r.Method == http.MethodPut && conditional && r.ContentLength > expectAbove {
-		r = r.Clone(r.Context())
-		r.Header.Set("Expect", "100-continue")
+	n, err := c.Conn.Write(p)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return len(p), nil
 	}
-	return t.RoundTripper.RoundTrip(r)
+	return n, err
 }

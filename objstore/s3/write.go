@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"objvol/objstore"
@@ -19,7 +20,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body objstore.Body, opts o
 	if err != nil {
 		return objstore.Object{}, failWrite(ctx, objstore.OpPut, key, opts.Condition, err)
 	}
-	return objstore.Object{Key: key, Size: body.Size(), ETag: unquote(info.ETag), Attributes: opts.Attributes, HasMetadata: true}, nil
+	return objstore.Object{Key: key, Size: body.Size(), ETag: unquote(info.ETag)}, nil
 }
 
 func (b *Bucket) put(ctx context.Context, key string, body objstore.Body, opts objstore.PutOptions) (minio.UploadInfo, error) {
@@ -50,8 +51,8 @@ func putOptions(a objstore.Attributes, cond objstore.Condition) (minio.PutObject
 	total := 0
 	for name, value := range a.Metadata {
 		total += len(name) + len(value)
-		if !isToken(name) || !isPrintable(value) {
-			return opts, fmt.Errorf("%w: metadata %q: names are letters, digits and hyphens, values printable ASCII", objstore.ErrInvalid, name)
+		if !isName(name) || !isValue(value) {
+			return opts, fmt.Errorf("%w: metadata %q: names are lower-case letters, digits and hyphens, values printable ASCII without spaces around", objstore.ErrInvalid, name)
 		}
 		opts.UserMetadata[metadataPrefix+name] = value
 	}
@@ -59,7 +60,7 @@ func putOptions(a objstore.Attributes, cond objstore.Condition) (minio.PutObject
 		return opts, fmt.Errorf("%w: metadata of %d bytes, at most %d are possible", objstore.ErrInvalid, total, objstore.MaxMetadata)
 	}
 	for name, value := range a.Headers {
-		if !slices.Contains(keptHeaders, name) || !isPrintable(value) {
+		if !slices.Contains(keptHeaders, name) || !isValue(value) {
 			return opts, fmt.Errorf("%w: header %q cannot be kept", objstore.ErrInvalid, name)
 		}
 		// minio-go passes standard headers among the metadata through as they are.
@@ -76,22 +77,26 @@ func putOptions(a objstore.Attributes, cond objstore.Condition) (minio.PutObject
 	return opts, nil
 }
 
-func isToken(s string) bool {
+// isName reports whether metadata can have this name: as a header, and as the name of
+// an XML element in MinIO's listings.
+func isName(s string) bool {
 	for _, c := range []byte(s) {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
 			return false
 		}
 	}
 	return s != ""
 }
 
-func isPrintable(s string) bool {
+// isValue reports whether a header can have this value and keep it: HTTP drops spaces
+// around it.
+func isValue(s string) bool {
 	for _, c := range []byte(s) {
-		if c < 0x20 || c > 0x7e {
+		if c < ' ' || c > '~' {
 			return false
 		}
 	}
-	return true
+	return s == strings.TrimSpace(s)
 }
 
 func checkSize(size int64) error {
@@ -120,10 +125,19 @@ func openSource(body objstore.Body) (*source, error) {
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	return &source{body: r, left: body.Size()}, nil
+	s := &source{body: r, left: body.Size()}
+	if s.left == 0 {
+		// Nothing will read it.
+		if err := s.endLocked(); err != nil {
+			s.close()
+			return nil, bodyError(err)
+		}
+	}
+	return s, nil
 }
 
-// Read gives the body up to its announced size. A shorter body is an error.
+// Read gives the body, which must have exactly its announced size. That it is longer
+// is found out before its last bytes are given: the store would take them for all.
 func (s *source) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,13 +150,27 @@ func (s *source) Read(p []byte) (int, error) {
 	n, err := s.body.Read(p[:min(int64(len(p)), s.left)])
 	s.left -= int64(n)
 	switch {
-	case s.left == 0 || err == nil:
-		return n, nil
-	case err == io.EOF: //nolint:errorlint // EOF is never wrapped by a Reader
+	case s.left == 0:
+		err = s.endLocked()
+	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
-	s.err = err
+	if err != nil {
+		s.err, n = err, 0
+	}
 	return n, err
+}
+
+// endLocked fails unless the body ends here.
+func (s *source) endLocked() error {
+	switch _, err := io.ReadFull(s.body, make([]byte, 1)); {
+	case err == nil:
+		return errors.New("longer than its size")
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
+		return err
+	}
 }
 
 // blame returns the body's own error, if it had one, for the request's.
