@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.tools/go/bin:$(PATH)
 
 LINT  := go tool -modfile=.tools/go.mod golangci-lint run
 BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -X main.version=$(VERSION)'
-BENCHMARKED = $(shell grep -rl --include='*_test.go' --exclude-dir='.*' '^func Benchmark' . | xargs -r dirname | sort -u)
+BENCHMARKED = $(shell grep -rl --include='*_test.go' --exclude-dir='.?*' '^func Benchmark' . | xargs -r dirname | sort -u)
 
 .PHONY: help
 help: ## print this list
