@@ -1,0 +1,240 @@
+package objstoretest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is a MinIO server that runs for tests, without any bucket yet.
+type Server struct {
+	Endpoint  string // http://127.0.0.1:port
+	AccessKey string
+	SecretKey string
+}
+
+// startLimit is the time a server has to become live.
+const startLimit = 30 * time.Second
+
+// MinIO starts a server of the test's own, which ends with the test.
+//
+// The program is $OBJVOL_MINIO, or .tools/bin/minio in the root of the module. Where it
+// is missing the test is skipped; it fails if $OBJVOL_REQUIRE, a list of words with
+// commas between them, has the word minio.
+func MinIO(t testing.TB) Server {
+	t.Helper()
+	server, stop, err := startMinIO(t.TempDir())
+	must(t, err)
+	t.Cleanup(stop)
+	return server
+}
+
+// SharedMinIO is a server that several tests of one program use. It starts when the
+// first of them asks for it. TestMain closes it:
+//
+//	var minio objstoretest.SharedMinIO
+//
+//	func TestMain(m *testing.M) {
+//		code := m.Run()
+//		minio.Close()
+//		os.Exit(code)
+//	}
+type SharedMinIO struct {
+	mu     sync.Mutex // protects all below, and is held while the server starts
+	server Server
+	dir    string
+	stop   func()
+}
+
+// Server returns the server, with the conditions of MinIO.
+func (s *SharedMinIO) Server(t testing.TB) Server {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop != nil {
+		return s.server
+	}
+	// The folder outlives the test that happens to come first.
+	dir, err := os.MkdirTemp("", "objvol-minio-") //nolint:usetesting // as said
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, stop, err := startMinIO(dir)
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	must(t, err)
+	s.server, s.dir, s.stop = server, dir, stop
+	return server
+}
+
+// Close ends the server, if it was ever started, and removes its data.
+func (s *SharedMinIO) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop == nil {
+		return
+	}
+	s.stop()
+	s.stop = nil
+	if err := os.RemoveAll(s.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "objstoretest:", err)
+	}
+}
+
+// must ends a test that needs a server and has none.
+func must(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist) && !slices.Contains(strings.Split(os.Getenv("OBJVOL_REQUIRE"), ","), "minio"):
+		t.Skipf("%v; get it with: make minio", err)
+	case errors.Is(err, fs.ErrNotExist):
+		t.Fatalf("%v; get it with: make minio", err)
+	default:
+		t.Fatal(err)
+	}
+}
+
+// startMinIO runs a server on the data in dir until stop is called. An error that is
+// fs.ErrNotExist says that there is no program.
+func startMinIO(dir string) (server Server, stop func(), err error) {
+	program, err := minioProgram()
+	if err != nil {
+		return Server{}, nil, err
+	}
+	// Between the choice of a port and its use another program may take it.
+	for range 3 {
+		if server, stop, err = startMinIOOnce(program, dir); err == nil {
+			return server, stop, nil
+		}
+	}
+	return Server{}, nil, err
+}
+
+func minioProgram() (string, error) {
+	if program := os.Getenv("OBJVOL_MINIO"); program != "" {
+		return program, exists(program)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; exists(filepath.Join(dir, "go.mod")) != nil; dir = filepath.Dir(dir) {
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no module around the working directory: %w", fs.ErrNotExist)
+		}
+	}
+	program := filepath.Join(dir, ".tools", "bin", "minio")
+	return program, exists(program)
+}
+
+func exists(path string) error {
+	_, err := os.Stat(path)
+	return err
+}
+
+func startMinIOOnce(program, dir string) (Server, func(), error) {
+	address, err := freeAddress()
+	if err != nil {
+		return Server{}, nil, err
+	}
+	server := Server{Endpoint: "http://" + address, AccessKey: "objvol-test", SecretKey: "objvol-test-secret"}
+	var output bytes.Buffer
+	cmd := exec.Command(program, "server", "--quiet", "--address", address, "--certs-dir", filepath.Join(dir, "certs"), filepath.Join(dir, "data"))
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Env = []string{
+		"HOME=" + dir,
+		"MINIO_ROOT_USER=" + server.AccessKey,
+		"MINIO_ROOT_PASSWORD=" + server.SecretKey,
+		// No web pages, and no calls to anyone.
+		"MINIO_BROWSER=off",
+		"MINIO_UPDATE=off",
+		"MINIO_CALLHOME_ENABLE=off",
+	}
+	// A test program that is killed takes its server with it. The kernel means the
+	// thread that started it, which therefore waits for its end.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // it is killed: there is always an error
+		}
+	}()
+	if err := <-started; err != nil {
+		return Server{}, nil, err
+	}
+	stop := func() {
+		_ = cmd.Process.Kill() // the only error is that it has ended
+		<-ended
+	}
+	if err := awaitLive(server.Endpoint, ended); err != nil {
+		stop()
+		return Server{}, nil, fmt.Errorf("MinIO on %s: %w\n%s", address, err, output.Bytes())
+	}
+	return server, stop, nil
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// awaitLive returns when the server answers, or cannot any more.
+func awaitLive(endpoint string, ended <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	for {
+		err := live(ctx, endpoint)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ended:
+			return errors.New("the server ended")
+		case <-ctx.Done():
+			return fmt.Errorf("not live after %v: %w", startLimit, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func live(ctx context.Context, endpoint string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/minio/health/live", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if err := resp.Body.Close(); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return nil
+}
