@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,10 +30,20 @@ type Stat struct {
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 
 // WriteAt writes as io.WriterAt says, beyond the end too. Errors: ErrNoSpace, where the
-// returned number of bytes has been written nevertheless.
-func (f *File) WriteAt(p []byte, off int64) (int, error) {
-	n, err := f.f.WriteAt(p, off)
-	return n, noSpace(err)
+// returned number of bytes has been written nevertheless: the standard library's WriteAt
+// would not tell.
+func (f *File) WriteAt(p []byte, off int64) (written int, err error) {
+	for written < len(p) && err == nil {
+		err = f.control("pwrite", func(fd int) error {
+			n, err := unix.Pwrite(fd, p[written:], off+int64(written))
+			if n == 0 && err == nil {
+				err = io.ErrShortWrite
+			}
+			written += max(n, 0)
+			return err
+		})
+	}
+	return written, noSpace(err)
 }
 
 // Truncate sets the size. What it adds is a hole.
@@ -97,10 +108,11 @@ func control(f *os.File, op string, call func(fd int) error) error {
 		return err
 	}
 	var failed error
-	if err := conn.Control(func(fd uintptr) {
+	// Control itself fails for one reason, with an error of an internal package.
+	if conn.Control(func(fd uintptr) {
 		failed = again(func() error { return call(int(fd)) })
-	}); err != nil {
-		return err
+	}) != nil {
+		failed = fs.ErrClosed
 	}
 	if failed != nil {
 		return &fs.PathError{Op: op, Path: f.Name(), Err: failed}

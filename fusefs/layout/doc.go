@@ -14,14 +14,18 @@
 // changes only names that some store or client refuses. Such bytes are written "%~" and
 // two upper-case hexadecimal digits. They are
 //
-//   - bytes that are not UTF-8, NUL and "/" (the last two in records only);
+//   - bytes that are not UTF-8, and "/" (in records only);
+//   - characters that XML cannot carry: control characters but tab, newline and carriage
+//     return, U+FFFE and U+FFFF. Some stores list them as U+FFFD (versitygw), with others
+//     the listing cannot be read;
 //   - the first dot of "." and "..", also between backslashes and behind blanks, where
 //     MinIO looks for them: ". ", `a\..`;
 //   - the first character of a name of nothing but blanks;
 //   - the last byte of a name that ends in "__XLDIR__", which MinIO lists as a directory;
+//   - the first of ".sgwtmp", which is versitygw's own;
 //   - the "%" of what would otherwise read as an escape.
 //
-// Control characters, backslashes, blanks, "%", "+", "#" and "?" stay as they are.
+// Newlines, backslashes, blanks, "%", "+", "#", "?" and all letters stay as they are.
 // [Unescape] goes back, and refuses components that no name is escaped to, so that keys
 // and names correspond one to one. What it refuses is [Hidden] with the reason: keys that
 // other tools made and a filesystem cannot show.

@@ -14,7 +14,7 @@ const (
 	HiddenDots     Hidden = "component . or .."
 	HiddenLong     Hidden = "component too long"
 	HiddenBytes    Hidden = "component with NUL or slash"
-	HiddenEscape   Hidden = "escape that is not ours"
+	HiddenEscape   Hidden = "component that we would escape otherwise"
 	HiddenReserved Hidden = "objvol's records"
 )
 

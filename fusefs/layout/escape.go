@@ -8,18 +8,19 @@ import (
 // introducer begins an escape: it and two upper-case hexadecimal digits are one byte.
 const introducer = "%~"
 
-const (
-	upperHex   = "0123456789ABCDEF"
-	asciiSpace = " \t\n\v\f\r"
-)
+const upperHex = "0123456789ABCDEF"
 
 // minioDirSuffix is how MinIO spells the "/" at the end of a key on its disk.
 const minioDirSuffix = "__XLDIR__"
 
+// versityScratch is where versitygw, the embedded store, keeps unfinished objects: at the
+// top of a bucket, unseen in listings (hard-cases 25).
+const versityScratch = ".sgwtmp"
+
 // Escape makes a component of a key out of a name. It is the identity for every name
-// that a key can carry. What stores refuse is escaped byte by byte: "." and "..", NUL and
-// "/", bytes that are not UTF-8, and a few spellings listed in doc.go. Escape is
-// injective; the empty name has no escape and stays empty.
+// that every key can carry; what some store or client refuses or mangles is escaped byte
+// by byte (the list is in doc.go). Escape is injective; the empty name has no escape and
+// stays empty.
 func Escape(name string) string {
 	marks := unfit(name)
 	if marks == nil {
@@ -47,13 +48,13 @@ func Unescape(component string) (name string, hidden Hidden) {
 	switch {
 	case component == "":
 		return "", HiddenEmpty
-	case component == "." || component == "..":
-		return "", HiddenDots
 	case len(component) > MaxName:
 		return "", HiddenLong
 	}
 	name = decode(component)
 	switch {
+	case name == "." || name == "..":
+		return "", HiddenDots
 	case strings.IndexByte(name, 0) >= 0 || strings.IndexByte(name, '/') >= 0:
 		return "", HiddenBytes
 	case Escape(name) != component:
@@ -111,7 +112,7 @@ func unfit(name string) set {
 	var marks set
 	for i := 0; i < len(name); {
 		r, n := utf8.DecodeRuneInString(name[i:])
-		if r == utf8.RuneError && n == 1 || r == 0 || r == '/' || isEscape(name[i:]) {
+		if r == utf8.RuneError && n == 1 || r == '/' || !isXML(r) || isEscape(name[i:]) {
 			marks.mark(name, i, n)
 		}
 		i += n
@@ -124,7 +125,7 @@ func unfit(name string) set {
 	// MinIO looks for dot components between backslashes too, and behind blanks.
 	for from := 0; from <= len(name); {
 		part, _, _ := strings.Cut(name[from:], `\`)
-		if bare := strings.Trim(part, asciiSpace); bare == "." || bare == ".." {
+		if bare := strings.TrimSpace(part); bare == "." || bare == ".." {
 			marks.mark(name, from+strings.IndexByte(part, '.'), 1)
 		}
 		from += len(part) + 1
@@ -133,5 +134,14 @@ func unfit(name string) set {
 	if strings.HasSuffix(name, minioDirSuffix) {
 		marks.mark(name, len(name)-1, 1)
 	}
+	if name == versityScratch {
+		marks.mark(name, 0, 1)
+	}
 	return marks
+}
+
+// isXML reports whether XML 1.0 has a character. Listings are XML, and not every
+// store heeds the request to encode the keys in them.
+func isXML(r rune) bool {
+	return r >= 0x20 && r != 0xFFFE && r != 0xFFFF || r == '\t' || r == '\n' || r == '\r'
 }

@@ -1,0 +1,123 @@
+package cache
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func snapshotOf(t *testing.T, f *File) *os.File {
+	t.Helper()
+	snapshot, err := f.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := snapshot.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return snapshot
+}
+
+func TestSnapshot(t *testing.T) {
+	const block = 1 << 16
+	full := bytes.Repeat([]byte("x"), block)
+	for name, build := range map[string]func(*testing.T, *File){
+		"empty":         func(*testing.T, *File) {},
+		"small":         func(t *testing.T, f *File) { write(t, f, []byte("x"), 0) },
+		"hole":          func(t *testing.T, f *File) { truncate(t, f, 5*block+1) },
+		"hole in front": func(t *testing.T, f *File) { write(t, f, full, 7*block) },
+		"hole behind":   func(t *testing.T, f *File) { write(t, f, full, 0); truncate(t, f, 9*block+1) },
+		"odd pieces": func(t *testing.T, f *File) {
+			random := rand.New(rand.NewPCG(5, 6))
+			truncate(t, f, 64*block)
+			for range 40 {
+				data := make([]byte, random.IntN(2*block))
+				for i := range data {
+					data[i] = byte(random.Uint32())
+				}
+				write(t, f, data, random.Int64N(62*block))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := open(t, t.TempDir())
+			f := create(t, c, 1, 1)
+			build(t, f)
+			want := content(t, f)
+			snapshot := snapshotOf(t, f)
+			checkCopy(t, f, snapshot, want)
+
+			// The copy is private, and it has no name.
+			write(t, f, []byte("changed"), 3)
+			if got := content(t, snapshot); !bytes.Equal(got, want) {
+				t.Error("a later write is in the snapshot")
+			}
+			count := 0
+			if err := c.Walk(func(uint64, uint64, string) error { count++; return nil }); err != nil || count != 1 {
+				t.Errorf("%d files after the snapshot, %v", count, err)
+			}
+		})
+	}
+}
+
+// TestCopyByReading is the way that is left where the kernel copies nothing by itself, as
+// between file systems of two kinds.
+func TestCopyByReading(t *testing.T) {
+	f := create(t, open(t, t.TempDir()), 1, 1)
+	write(t, f, bytes.Repeat([]byte("0123456789"), 20_000), 5)
+	truncate(t, f, 1<<20)
+	want := content(t, f)
+
+	fd, err := unix.MemfdCreate("copy", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := os.NewFile(uintptr(fd), "copy")
+	defer func() { _ = dst.Close() }() // only memory
+	if err := f.copyTo(dst); err != nil {
+		t.Fatal(err)
+	}
+	checkCopy(t, f, dst, want)
+}
+
+// checkCopy compares bytes, and that holes are not filled.
+func checkCopy(t *testing.T, f *File, copied *os.File, want []byte) {
+	t.Helper()
+	if got := content(t, copied); !bytes.Equal(got, want) {
+		t.Errorf("the copy has %d bytes and differs from the %d of its source", len(got), len(want))
+	}
+	st, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin, err := (&File{f: copied}).Stat()
+	if err != nil || twin.Size != st.Size {
+		t.Fatalf("the copy: %+v, %v, its source %+v", twin, err, st)
+	}
+	const slack = 1 << 18 // preallocation and block sizes
+	if twin.Allocated > st.Allocated+slack {
+		t.Errorf("the copy takes %d bytes, its source %d", twin.Allocated, st.Allocated)
+	}
+}
+
+func truncate(t *testing.T, f *File, size int64) {
+	t.Helper()
+	if err := f.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func content(t *testing.T, r io.ReaderAt) []byte {
+	t.Helper()
+	data, err := io.ReadAll(io.NewSectionReader(r, 0, 1<<40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
