@@ -1,0 +1,224 @@
+//go:build !noembedded
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/versity/versitygw/backend"
+	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/s3err"
+	"github.com/versity/versitygw/s3response"
+)
+
+// store is versitygw's posix backend with its races closed and its errors told; doc.go
+// lists them. Locks are taken in the order key, tree.
+type store struct {
+	*posix.Posix
+
+	attributes attributes
+	log        *slog.Logger
+
+	// keys: a write shares its key's lock while it runs, a delete owns it.
+	keys keyLocks
+	// tree is held by what removes folders, and by what makes a folder an object.
+	tree sync.Mutex
+}
+
+var _ backend.Backend = (*store)(nil)
+
+func (s *store) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	bucket, key := *in.Bucket, *in.Key
+	defer s.keys.share(filepath.Join(bucket, key))()
+	if strings.HasSuffix(key, "/") {
+		s.tree.Lock()
+		defer s.tree.Unlock()
+		if len(in.Metadata) == 0 {
+			// The backend would leave the metadata that was there before.
+			if err := s.attributes.DeleteAttribute(bucket, key, "metadata"); err != nil {
+				s.log.Debug("no metadata to remove", "bucket", bucket, "key", key, "err", err)
+			}
+		}
+	} else {
+		s.prune(bucket, key)
+	}
+	out, err := s.Posix.PutObject(ctx, in)
+	// The backend says this of every failure to give the object its name.
+	if is(err, s3err.ErrExistingObjectIsDirectory) && conflict(bucket, key) == nil {
+		err = errors.New("naming the object did not succeed")
+	}
+	return out, s.answer("put", bucket, key, err)
+}
+
+func (s *store) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
+	bucket, key := *in.Bucket, *in.Key
+	defer s.keys.share(filepath.Join(bucket, key))()
+	s.prune(bucket, key)
+	out, version, err := s.complete(ctx, in)
+	return out, version, s.answer("complete", bucket, key, err)
+}
+
+func (s *store) complete(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
+	// The backend calls an unknown upload complete if its key holds any object.
+	one := int32(1)
+	if _, err := s.ListParts(ctx, &s3.ListPartsInput{Bucket: in.Bucket, Key: in.Key, UploadId: in.UploadId, MaxParts: &one}); err != nil {
+		return s3response.CompleteMultipartUploadResult{}, "", err
+	}
+	if err := conflict(*in.Bucket, *in.Key); err != nil {
+		return s3response.CompleteMultipartUploadResult{}, "", err
+	}
+	return s.Posix.CompleteMultipartUpload(ctx, in)
+}
+
+func (s *store) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
+	bucket, key := *in.Bucket, *in.Key
+	defer s.keys.own(filepath.Join(bucket, key))()
+	s.tree.Lock()
+	defer s.tree.Unlock()
+	if in.IfMatch != nil {
+		// The backend does not miss what is not there.
+		if _, err := s.Posix.HeadObject(ctx, &s3.HeadObjectInput{Bucket: in.Bucket, Key: in.Key}); err != nil {
+			return nil, s.answer("delete", bucket, key, err)
+		}
+	}
+	out, err := s.Posix.DeleteObject(ctx, in)
+	if is(err, s3err.ErrDirectoryNotEmpty) || is(err, s3err.ErrNoSuchKey) {
+		// There is no such object: a folder with objects in it is none.
+		return &s3.DeleteObjectOutput{}, nil
+	}
+	return out, s.answer("delete", bucket, key, err)
+}
+
+func (s *store) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
+	s.tree.Lock()
+	defer s.tree.Unlock()
+	out, err := s.Posix.DeleteObjects(ctx, in)
+	return out, s.answer("delete", *in.Bucket, "", err)
+}
+
+func (s *store) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.HeadObjectOutput, error) {
+	out, err := steady(ctx, filepath.Join(*in.Bucket, *in.Key),
+		func() (*s3.HeadObjectOutput, error) { return s.Posix.HeadObject(ctx, in) },
+		func(*s3.HeadObjectOutput) error { return nil })
+	return out, s.answer("head", *in.Bucket, *in.Key, err)
+}
+
+func (s *store) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetObjectOutput, error) {
+	out, err := steady(ctx, filepath.Join(*in.Bucket, *in.Key),
+		func() (*s3.GetObjectOutput, error) { return s.Posix.GetObject(ctx, in) },
+		func(out *s3.GetObjectOutput) error {
+			if out == nil || out.Body == nil {
+				return nil
+			}
+			return out.Body.Close()
+		})
+	return out, s.answer("get", *in.Bucket, *in.Key, err)
+}
+
+func (s *store) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
+	defer s.keys.share(filepath.Join(*in.Bucket, *in.Key))()
+	out, err := s.Posix.CopyObject(ctx, in)
+	return out, s.answer("copy", *in.Bucket, *in.Key, err)
+}
+
+func (s *store) ListObjects(ctx context.Context, in *s3.ListObjectsInput) (s3response.ListObjectsResult, error) {
+	out, err := s.Posix.ListObjects(ctx, in)
+	return out, s.answer("list", *in.Bucket, "", err)
+}
+
+func (s *store) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input) (s3response.ListObjectsV2Result, error) {
+	out, err := s.Posix.ListObjectsV2(ctx, in)
+	return out, s.answer("list", *in.Bucket, "", err)
+}
+
+func (s *store) CreateMultipartUpload(ctx context.Context, in s3response.CreateMultipartUploadInput) (s3response.InitiateMultipartUploadResult, error) {
+	out, err := s.Posix.CreateMultipartUpload(ctx, in)
+	return out, s.answer("create upload", *in.Bucket, *in.Key, err)
+}
+
+func (s *store) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.UploadPartOutput, error) {
+	out, err := s.Posix.UploadPart(ctx, in)
+	return out, s.answer("upload part", *in.Bucket, *in.Key, err)
+}
+
+func (s *store) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) (s3response.CopyPartResult, error) {
+	out, err := s.Posix.UploadPartCopy(ctx, in)
+	return out, s.answer("copy part", *in.Bucket, *in.Key, err)
+}
+
+func (s *store) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput) error {
+	return s.answer("abort upload", *in.Bucket, *in.Key, s.Posix.AbortMultipartUpload(ctx, in))
+}
+
+func (s *store) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl []byte) error {
+	return s.answer("create bucket", *in.Bucket, "", s.Posix.CreateBucket(ctx, in, acl))
+}
+
+// answer makes sure that an error is one of S3: the server prints any other to
+// standard error, and answers all of them alike.
+func (s *store) answer(op, bucket, key string, err error) error {
+	var known s3err.S3Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, syscall.ENOSPC):
+		return s3err.GetAPIError(s3err.ErrNoSpaceLeftOnDevice)
+	case errors.Is(err, syscall.EDQUOT):
+		return s3err.GetAPIError(s3err.ErrQuotaExceeded)
+	}
+	s.log.Error("embedded store", "op", op, "bucket", bucket, "key", key, "err", err)
+	return s3err.GetAPIError(s3err.ErrInternalError)
+}
+
+// prune removes the folder at a file's key if it and all below it lead to no object: a
+// write that did not come to its end has made it.
+func (s *store) prune(bucket, key string) {
+	path := filepath.Join(bucket, key)
+	if fi, err := os.Stat(path); err != nil || !fi.IsDir() {
+		return
+	}
+	s.tree.Lock()
+	defer s.tree.Unlock()
+	var folders []string
+	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !d.IsDir() || s.attributes.isMarker(name, "") {
+			return fs.ErrExist // it leads to an object
+		}
+		folders = append(folders, name)
+		return nil
+	})
+	for i := len(folders) - 1; err == nil && i >= 0; i-- {
+		err = os.Remove(folders[i]) // refuses a folder that was filled meanwhile
+	}
+}
+
+// conflict says why no file can lie at a key: a folder is there, or a file is where a
+// folder would have to be.
+func conflict(bucket, key string) error {
+	switch fi, err := os.Stat(filepath.Join(bucket, key)); {
+	case err == nil && fi.IsDir():
+		return s3err.GetAPIError(s3err.ErrExistingObjectIsDirectory)
+	case errors.Is(err, syscall.ENOTDIR):
+		return s3err.GetAPIError(s3err.ErrObjectParentIsFile)
+	}
+	return nil
+}
+
+func is(err error, code s3err.ErrorCode) bool {
+	var known s3err.S3Error
+	return errors.As(err, &known) && known.BaseError().Code == s3err.GetAPIError(code).Code
+}
