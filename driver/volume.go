@@ -1,0 +1,263 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+	"time"
+)
+
+// Phase is where in its life a volume is: see the package comment.
+type Phase string
+
+// The phases.
+const (
+	Creating  Phase = "creating" // not known to anybody yet
+	Unmounted Phase = "unmounted"
+	Mounting  Phase = "mounting"
+	Mounted   Phase = "mounted"
+	Draining  Phase = "draining"
+	Removing  Phase = "removing"
+	removed   Phase = "removed"
+)
+
+// volume is one volume.
+type volume struct {
+	spec    Spec
+	dir     string // the mountpoint
+	created time.Time
+	sick    error // why it cannot be mounted; nil for almost all
+
+	// turn protects wasEmpty and mount.
+	turn     turn
+	wasEmpty bool
+	mount    Mount // nil if unmounted
+
+	// mu protects what follows and is held over no call.
+	mu        sync.Mutex
+	phase     Phase
+	live      Mount // mount, for Status
+	lastError error
+	pending   Pending // known when it was last unmounted
+	wanted    int     // Mounts that have not answered
+	interrupt context.CancelFunc
+}
+
+// turn is a lock that is waited for with a context.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	default:
+	}
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("an earlier operation on the volume is still busy: %w", ctx.Err())
+	}
+}
+
+func (t turn) release() { <-t }
+
+// record is what of the volume goes to disk at Create. The turn is held.
+func (v *volume) record() record {
+	s := v.spec
+	return record{
+		Spec: specRecord{
+			ID:       s.ID,
+			Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, Prefix: s.Prefix,
+			Options: maps.Clone(s.Given), HasSecrets: s.ownSecrets,
+		},
+		CreatedAt:      v.created,
+		PrefixWasEmpty: v.wasEmpty,
+	}
+}
+
+// known reports whether the volume is there for others than its own Create.
+func (v *volume) known() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.phase != Creating && v.phase != removed
+}
+
+// enter changes the phase.
+func (v *volume) enter(p Phase) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.phase = p
+}
+
+// gone reports whether the volume was removed, or never came to be. The turn is held, so
+// a volume that is being created by another is not seen here.
+func (v *volume) gone() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.phase == removed
+}
+
+// want says that a Mount is waiting, so that nobody unmounts: a drain that is under way is
+// cut short. done takes it back.
+func (v *volume) want() (done func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wanted++
+	if v.interrupt != nil {
+		v.interrupt()
+	}
+	return func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.wanted--
+	}
+}
+
+// drain lets the mount drain until the context ends or a Mount comes, and reports which:
+// idle means that nobody wants the volume. The turn is held and the volume is mounted.
+func (v *volume) drain(ctx context.Context) (idle bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	v.mu.Lock()
+	if v.wanted > 0 {
+		v.mu.Unlock()
+		return false
+	}
+	v.phase, v.interrupt = Draining, cancel
+	v.mu.Unlock()
+
+	v.mount.Drain(ctx)
+
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.interrupt = nil
+	if v.wanted > 0 {
+		v.phase = Mounted
+		return false
+	}
+	return true
+}
+
+// attach mounts the volume. The turn is held and nothing is mounted.
+func (v *volume) attach(ctx context.Context, m Mounter) error {
+	v.enter(Mounting)
+	var mount Mount
+	err := recovered(func() (err error) {
+		mount, err = v.tryAttach(ctx, m)
+		return err
+	})
+	v.mount = mount
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.live, v.lastError = mount, err
+	if err != nil {
+		v.phase = Unmounted
+		return err
+	}
+	v.phase, v.pending = Mounted, Pending{}
+	return nil
+}
+
+func (v *volume) tryAttach(ctx context.Context, m Mounter) (Mount, error) {
+	if v.sick != nil {
+		return nil, v.sick
+	}
+	if err := detachAt(v.dir); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(v.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	mount, err := m.Mount(ctx, v.spec, v.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := verify(ctx, mount); err != nil {
+		return nil, errors.Join(err, mount.Unmount(ctx))
+	}
+	return mount, nil
+}
+
+// detach unmounts the volume. The turn is held and the volume is mounted.
+func (v *volume) detach(ctx context.Context) error {
+	err := recovered(func() error { return v.mount.Unmount(ctx) })
+	v.mount = nil
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.phase, v.live, v.lastError, v.pending = Unmounted, nil, err, Pending{}
+	if left, ok := errors.AsType[*PendingError](err); ok {
+		v.pending = left.Pending
+	}
+	return err
+}
+
+// verify asks whether a mount is what its directory shows, without waiting longer than the
+// context allows, whatever the mount does.
+func verify(ctx context.Context, m Mount) error {
+	answer := make(chan error, 1)
+	go func() { answer <- recovered(func() error { return m.Verify(ctx) }) }()
+	select {
+	case err := <-answer:
+		if err != nil {
+			return fmt.Errorf("the mountpoint is not the volume: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the mountpoint does not answer: %w", ctx.Err())
+	}
+}
+
+// Info is what can be told of a volume without asking anybody.
+type Info struct {
+	Name       string
+	Mountpoint string // empty unless mounted
+	CreatedAt  time.Time
+	Phase      Phase
+	Holders    map[string]int // references by mount ID
+	Endpoint   string
+	Bucket     string
+	Prefix     string
+	Pending    Pending
+	LastError  error // of the mount, or of mounting
+}
+
+// References counts the holders.
+func (i Info) References() (n int) {
+	for _, count := range i.Holders {
+		n += count
+	}
+	return n
+}
+
+// info tells of the volume; known is false while only its Create knows it.
+func (v *volume) info(s *state) (i Info, known bool) {
+	v.mu.Lock()
+	live := v.live
+	i = Info{
+		Name: v.spec.Name, CreatedAt: v.created, Phase: v.phase,
+		Endpoint: v.spec.Endpoint, Bucket: v.spec.Bucket, Prefix: v.spec.Prefix,
+		Pending: v.pending, LastError: v.lastError,
+	}
+	v.mu.Unlock()
+	if i.Phase == Creating || i.Phase == removed {
+		return Info{}, false
+	}
+	i.Holders = s.holders(i.Name)
+	if i.LastError == nil {
+		i.LastError = v.sick
+	}
+	if live != nil {
+		status := live.Status()
+		i.Mountpoint, i.Pending = v.dir, status.Pending
+		if status.LastError != nil {
+			i.LastError = status.LastError
+		}
+	}
+	return i, true
+}
