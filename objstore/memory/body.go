@@ -36,7 +36,7 @@ func receive(ctx context.Context, body objstore.Body) (data []byte, err error) {
 // body is what Get gives to read. It ends with the request's context, or with an error
 // where a fault cuts it.
 type body struct {
-	ctx  context.Context //nolint:containedctx // the body is a part of the request
+	ctx  context.Context // the body is a part of the request
 	key  string
 	data []byte
 	err  error // at the end of data

@@ -68,15 +68,7 @@ func (s *SharedMinIO) Server(t testing.TB) Server {
 	if s.stop != nil {
 		return s.server
 	}
-	// The folder outlives the test that happens to come first.
-	dir, err := os.MkdirTemp("", "objvol-minio-") //nolint:usetesting // as said
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, stop, err := startMinIO(dir)
-	if err != nil {
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
+	server, dir, stop, err := startShared()
 	must(t, err)
 	s.server, s.dir, s.stop = server, dir, stop
 	return server
@@ -94,6 +86,18 @@ func (s *SharedMinIO) Close() {
 	if err := os.RemoveAll(s.dir); err != nil {
 		fmt.Fprintln(os.Stderr, "objstoretest:", err)
 	}
+}
+
+// startShared runs a server on a folder that outlives the test that happens to be the
+// first.
+func startShared() (server Server, dir string, stop func(), err error) {
+	if dir, err = os.MkdirTemp("", "objvol-minio-"); err != nil {
+		return Server{}, "", nil, err
+	}
+	if server, stop, err = startMinIO(dir); err != nil {
+		return Server{}, "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return server, dir, stop, nil
 }
 
 // must ends a test that needs a server and has none.

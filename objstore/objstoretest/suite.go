@@ -1,11 +1,12 @@
 package objstoretest
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"objvol/objstore"
@@ -72,7 +73,7 @@ type suite struct {
 
 // slug makes a test's name a part of a key.
 func slug(name string) string {
-	return string(bytes.ReplaceAll([]byte(name), []byte(" "), []byte("-")))
+	return strings.ReplaceAll(name, " ", "-")
 }
 
 // put writes an object that must succeed.
@@ -109,7 +110,7 @@ func (s suite) get(key string, opts objstore.GetOptions) (string, objstore.Objec
 func (s suite) holds(key, content string) {
 	s.Helper()
 	if have, _ := s.get(key, objstore.GetOptions{}); have != content {
-		s.Errorf("%q holds %s instead of %s", key, short(have), short(content))
+		s.Errorf("%s holds %s instead of %s", short(key), short(have), short(content))
 	}
 }
 
@@ -160,9 +161,9 @@ func read(ctx context.Context, b objstore.Bucket, key string, opts objstore.GetO
 // short keeps messages readable.
 func short(content string) string {
 	if len(content) > 80 {
-		return "\"" + content[:20] + "…\" (" + "long)"
+		return fmt.Sprintf("%q… (%d bytes)", content[:20], len(content))
 	}
-	return "\"" + content + "\""
+	return fmt.Sprintf("%q", content)
 }
 
 // pattern returns bytes that differ from place to place, so that misplaced ranges show.

@@ -1,0 +1,168 @@
+package objstore
+
+import (
+	"context"
+	"io"
+	"sync"
+)
+
+// WithLimit lets at most n requests run at once; the others wait in order of arrival,
+// as long as their contexts allow. A Get runs until its body is closed: who holds n
+// bodies open and asks for more waits for himself.
+//
+// A quarter of the n, at least one if n is above 1, is kept for what people wait for
+// (Head, Get, List): uploads and deletes, however many, leave it free. With n below 1
+// there is no limit.
+func WithLimit(b Bucket, n int) Bucket {
+	if n < 1 {
+		return b
+	}
+	reserved := max(n/4, 1)
+	if n == 1 {
+		reserved = 0
+	}
+	return &limited{Bucket: b, all: make(chan struct{}, n), bulk: make(chan struct{}, n-reserved)}
+}
+
+// limited has two counters. Every request takes a place in all; one that changes
+// something takes one in bulk before, and so can never fill all. Senders that wait on a
+// channel are served in order.
+type limited struct {
+	Bucket // Capabilities
+	all    chan struct{}
+	bulk   chan struct{}
+}
+
+// read takes the place of a Head, Get or List. The function returned gives it back, once.
+func (l *limited) read(ctx context.Context, op, key string) (release func(), err error) {
+	if err := take(ctx, l.all); err != nil {
+		return nil, &OpError{Op: op, Key: key, Err: err}
+	}
+	return sync.OnceFunc(func() { <-l.all }), nil
+}
+
+// write takes the places of any other request.
+func (l *limited) write(ctx context.Context, op, key string) (release func(), err error) {
+	if err := take(ctx, l.bulk); err != nil {
+		return nil, &OpError{Op: op, Key: key, Err: err}
+	}
+	if err := take(ctx, l.all); err != nil {
+		<-l.bulk
+		return nil, &OpError{Op: op, Key: key, Err: err}
+	}
+	return func() { <-l.all; <-l.bulk }, nil
+}
+
+func take(ctx context.Context, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *limited) Head(ctx context.Context, key string) (Object, error) {
+	release, err := l.read(ctx, OpHead, key)
+	if err != nil {
+		return Object{}, err
+	}
+	defer release()
+	return l.Bucket.Head(ctx, key)
+}
+
+func (l *limited) Get(ctx context.Context, key string, opts GetOptions) (io.ReadCloser, Object, error) {
+	release, err := l.read(ctx, OpGet, key)
+	if err != nil {
+		return nil, Object{}, err
+	}
+	body, object, err := l.Bucket.Get(ctx, key, opts)
+	if err != nil {
+		release()
+		return nil, Object{}, err
+	}
+	return &limitedBody{body, release}, object, nil
+}
+
+// limitedBody gives its place back when it is closed.
+type limitedBody struct {
+	io.ReadCloser
+	release func()
+}
+
+func (b *limitedBody) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
+}
+
+func (l *limited) Put(ctx context.Context, key string, body Body, opts PutOptions) (Object, error) {
+	release, err := l.write(ctx, OpPut, key)
+	if err != nil {
+		return Object{}, err
+	}
+	defer release()
+	return l.Bucket.Put(ctx, key, body, opts)
+}
+
+func (l *limited) Delete(ctx context.Context, key string, cond Condition) error {
+	release, err := l.write(ctx, OpDelete, key)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return l.Bucket.Delete(ctx, key, cond)
+}
+
+func (l *limited) List(ctx context.Context, opts ListOptions) (Page, error) {
+	release, err := l.read(ctx, OpList, opts.Prefix)
+	if err != nil {
+		return Page{}, err
+	}
+	defer release()
+	return l.Bucket.List(ctx, opts)
+}
+
+func (l *limited) CreateUpload(ctx context.Context, key string, attrs Attributes) (string, error) {
+	release, err := l.write(ctx, OpCreateUpload, key)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	return l.Bucket.CreateUpload(ctx, key, attrs)
+}
+
+func (l *limited) UploadPart(ctx context.Context, key, id string, number int, body Body) (Part, error) {
+	release, err := l.write(ctx, OpUploadPart, key)
+	if err != nil {
+		return Part{}, err
+	}
+	defer release()
+	return l.Bucket.UploadPart(ctx, key, id, number, body)
+}
+
+func (l *limited) CopyPart(ctx context.Context, key, id string, number int, src CopySource) (Part, error) {
+	release, err := l.write(ctx, OpCopyPart, key)
+	if err != nil {
+		return Part{}, err
+	}
+	defer release()
+	return l.Bucket.CopyPart(ctx, key, id, number, src)
+}
+
+func (l *limited) CompleteUpload(ctx context.Context, key, id string, parts []Part, cond Condition) (Object, error) {
+	release, err := l.write(ctx, OpCompleteUpload, key)
+	if err != nil {
+		return Object{}, err
+	}
+	defer release()
+	return l.Bucket.CompleteUpload(ctx, key, id, parts, cond)
+}
+
+func (l *limited) AbortUpload(ctx context.Context, key, id string) error {
+	release, err := l.write(ctx, OpAbortUpload, key)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return l.Bucket.AbortUpload(ctx, key, id)
+}
