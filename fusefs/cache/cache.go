@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoSpace: the disk of the content files is full, or a quota on it is used up.
+// ErrNoSpace is a full disk of the content files, or a quota on it that is used up.
 var ErrNoSpace = errors.New("no space left for content files")
 
 // Cache is the folder of a volume's content files.

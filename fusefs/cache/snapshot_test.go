@@ -26,29 +26,30 @@ func snapshotOf(t *testing.T, f *File) *os.File {
 
 func TestSnapshot(t *testing.T) {
 	const block = 1 << 16
-	full := bytes.Repeat([]byte("x"), block)
-	for name, build := range map[string]func(*testing.T, *File){
-		"empty":         func(*testing.T, *File) {},
-		"small":         func(t *testing.T, f *File) { write(t, f, []byte("x"), 0) },
-		"hole":          func(t *testing.T, f *File) { truncate(t, f, 5*block+1) },
-		"hole in front": func(t *testing.T, f *File) { write(t, f, full, 7*block) },
-		"hole behind":   func(t *testing.T, f *File) { write(t, f, full, 0); truncate(t, f, 9*block+1) },
-		"odd pieces": func(t *testing.T, f *File) {
-			random := rand.New(rand.NewPCG(5, 6))
-			truncate(t, f, 64*block)
-			for range 40 {
-				data := make([]byte, random.IntN(2*block))
-				for i := range data {
-					data[i] = byte(random.Uint32())
-				}
-				write(t, f, data, random.Int64N(62*block))
-			}
-		},
+	type piece struct{ off, n int64 }
+	odd := []piece{{61 * block, 3*block - 1}}
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 40 {
+		odd = append(odd, piece{random.Int64N(62 * block), random.Int64N(2 * block)})
+	}
+	for name, file := range map[string]struct {
+		size   int64
+		pieces []piece
+	}{
+		"empty":         {0, nil},
+		"small":         {1, []piece{{0, 1}}},
+		"hole":          {5*block + 1, nil},
+		"hole in front": {8 * block, []piece{{7 * block, block}}},
+		"hole behind":   {9*block + 1, []piece{{0, block}}},
+		"odd pieces":    {64 * block, odd},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := open(t, t.TempDir())
 			f := create(t, c, 1, 1)
-			build(t, f)
+			truncate(t, f, file.size)
+			for i, piece := range file.pieces {
+				write(t, f, bytes.Repeat([]byte{byte(i + 1)}, int(piece.n)), piece.off)
+			}
 			want := content(t, f)
 			snapshot := snapshotOf(t, f)
 			checkCopy(t, f, snapshot, want)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrDefinition: a volume's record cannot be read.
+// ErrDefinition is a volume's record that cannot be read.
 var ErrDefinition = errors.New("not a volume's definition")
 
 // definitionVersion is the format that EncodeDefinition writes and the newest that

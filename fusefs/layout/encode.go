@@ -9,8 +9,8 @@ import (
 	"objvol/objstore"
 )
 
-// ErrTooLarge: the foreign metadata leaves no room for an inode's own attributes within
-// objstore.MaxMetadata.
+// ErrTooLarge is foreign metadata that leaves no room for an inode's own attributes
+// within objstore.MaxMetadata.
 var ErrTooLarge = errors.New("metadata too large for an object")
 
 // Reserve is the room, in bytes of metadata, that is kept for our own attributes
