@@ -102,9 +102,3 @@ func (m *Metrics) Forget(name string) {
 		v.DeletePartialMatch(prometheus.Labels{"volume": name})
 	}
 }
-
-func (m *Metrics) entry(name string) *entry {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.volumes[name]
-}

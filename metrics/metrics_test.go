@@ -54,12 +54,12 @@ func want(t *testing.T, m *Metrics, lines ...string) {
 func busy() *Metrics {
 	m := New("v1.2.3")
 	m.Add("idle")
-	m.Call("activate", "", 50*time.Microsecond, nil)
-	m.Call("create", "data", 2*time.Millisecond, nil)
-	m.Call("mount", "data", 40*time.Millisecond, nil)
-	m.Call("mount", "data", 25*time.Second, errors.New("deadline"))
-	m.Call("get", "no-such-volume", time.Millisecond, errors.New("no such volume"))
-	m.Call("new-in-protocol-2", "data", time.Millisecond, nil)
+	m.Call("Activate", "", 50*time.Microsecond, nil)
+	m.Call("Create", "data", 2*time.Millisecond, nil)
+	m.Call("Mount", "data", 40*time.Millisecond, nil)
+	m.Call("Mount", "data", 25*time.Second, errors.New("deadline"))
+	m.Call("Get", "no-such-volume", time.Millisecond, errors.New("no such volume"))
+	m.Call("New-in-protocol-2", "data", time.Millisecond, nil)
 
 	v := m.Volume("data")
 	v.SetSource(func() State {
@@ -178,15 +178,19 @@ func TestMountsFollowTheSources(t *testing.T) {
 
 func TestCallCreatesItsVolume(t *testing.T) {
 	m := New("test")
-	m.Call("create", "refused", time.Millisecond, errors.New("no such bucket"))
-	m.Call("create", "data", time.Millisecond, nil)
-	if text := scrape(t, m); strings.Contains(text, "refused") {
-		t.Error("a volume that was not created has series")
+	m.Call("Create", "refused", time.Millisecond, errors.New("no such bucket"))
+	m.Call("Create", "data", time.Millisecond, nil)
+	m.Call("Create", "", time.Millisecond, nil)
+	text := scrape(t, m)
+	for _, none := range []string{"refused", `objvol_volume_mounted{volume=""}`} {
+		if strings.Contains(text, none) {
+			t.Errorf("what is no volume has series: %s", none)
+		}
 	}
 	want(
 		t, m,
 		`objvol_call_duration_seconds_count{method="create",volume="data"} 1`,
-		`objvol_call_duration_seconds_count{method="create",volume=""} 1`,
+		`objvol_call_duration_seconds_count{method="create",volume=""} 2`,
 		`objvol_call_errors_total{method="create",volume=""} 1`,
 		`objvol_volume_mounted{volume="data"} 0`,
 	)
@@ -199,7 +203,7 @@ func TestForgetLeavesNothing(t *testing.T) {
 	m.Forget("data")
 	v.Operation("read", time.Millisecond, 1, false)
 	v.Request("put", "ok", time.Millisecond, 1, 0)
-	m.Call("remove", "data", time.Millisecond, nil)
+	m.Call("Remove", "data", time.Millisecond, nil)
 	if text := scrape(t, m); strings.Contains(text, `volume="data"`) {
 		t.Error("series of a forgotten volume are left")
 	}
@@ -248,7 +252,7 @@ func TestManyAtOnce(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 200 {
-				m.Call("create", "data", time.Microsecond, nil)
+				m.Call("Create", "data", time.Microsecond, nil)
 				v := m.Volume("data")
 				v.SetSource(func() State { return State{Mounted: true} })
 				v.Operation("read", time.Microsecond, 1, false)
