@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestSparse(t *testing.T) {
@@ -79,6 +81,15 @@ func TestStatTimes(t *testing.T) {
 	st, err := f.Stat()
 	if err != nil || st.Mtime.IsZero() || st.Ctime.Before(st.Mtime) || time.Until(st.Mtime) > time.Minute {
 		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+func TestFd(t *testing.T) {
+	f := create(t, open(t, t.TempDir()), 1, 1)
+	write(t, f, []byte("x"), 0)
+	got := make([]byte, 2)
+	if n, err := unix.Pread(int(f.Fd()), got, 0); n != 1 || got[0] != 'x' || err != nil {
+		t.Errorf("the descriptor reads %q, %v", got[:n], err)
 	}
 }
 

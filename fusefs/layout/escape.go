@@ -107,7 +107,7 @@ func (s *set) mark(name string, from, n int) {
 	}
 }
 
-// unfit returns the bytes of a name that no key can carry in their place.
+// unfit returns the bytes of a name that some store or client refuses or mangles.
 func unfit(name string) set {
 	var marks set
 	for i := 0; i < len(name); {
