@@ -225,8 +225,10 @@ func awaitLive(endpoint string, ended <-chan struct{}) error {
 	}
 }
 
+// live asks whether the server takes requests. The path named live would answer yes
+// before it does.
 func live(ctx context.Context, endpoint string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/minio/health/live", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/minio/health/cluster", nil)
 	if err != nil {
 		return err
 	}
