@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"objvol/objstore"
@@ -17,8 +19,42 @@ import (
 
 // List returns one page. The key of its errors is the prefix.
 func (b *Bucket) List(ctx context.Context, opts objstore.ListOptions) (objstore.Page, error) {
-	page, err := b.list(ctx, opts)
+	list := b.list
+	if opts.Max == 1 && opts.Delimiter != "" {
+		list = b.listOne
+	}
+	page, err := list(ctx, opts)
 	return page, fail(ctx, objstore.OpList, opts.Prefix, err)
+}
+
+// listOne returns one entry of a listing with a delimiter. It asks for two: MinIO ends
+// a listing too early that it has to continue at a directory with a marker and with
+// max-keys=1. The token of a page that was cut here is NUL, which is in no server's
+// token, the token that the page was asked with, NUL, and the entry to continue after.
+func (b *Bucket) listOne(ctx context.Context, opts objstore.ListOptions) (objstore.Page, error) {
+	after := ""
+	if cut, ok := strings.CutPrefix(opts.Token, "\x00"); ok {
+		opts.Token, after, _ = strings.Cut(cut, "\x00")
+	}
+	opts.Max = 2
+	page, err := b.list(ctx, opts)
+	if err != nil {
+		return page, err
+	}
+	page.Objects = slices.DeleteFunc(page.Objects, func(o objstore.Object) bool { return o.Key <= after })
+	page.Prefixes = slices.DeleteFunc(page.Prefixes, func(p string) bool { return p <= after })
+	if len(page.Objects)+len(page.Prefixes) < 2 {
+		return page, nil
+	}
+	if len(page.Prefixes) == 0 || len(page.Objects) > 0 && page.Objects[0].Key < page.Prefixes[0] {
+		page.Objects, page.Prefixes = page.Objects[:1], nil
+		after = page.Objects[0].Key
+	} else {
+		page.Objects, page.Prefixes = nil, page.Prefixes[:1]
+		after = page.Prefixes[0]
+	}
+	page.Next = "\x00" + opts.Token + "\x00" + after
+	return page, nil
 }
 
 func (b *Bucket) list(ctx context.Context, opts objstore.ListOptions) (objstore.Page, error) {

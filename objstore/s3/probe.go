@@ -19,7 +19,7 @@ const probeCreates = 16
 const probeCleanup = 10 * time.Second
 
 // Probe finds out by trying what the store can do. Its scratch objects lie under the
-// prefix and are removed before it returns, also if it fails. It takes about fifty
+// prefix and are removed before it returns, also if it fails. It takes about sixty
 // small requests, most of them at the same time. The answer holds until the store is
 // replaced or upgraded: callers remember it.
 //
@@ -87,13 +87,21 @@ const otherETag = "00000000000000000000000000000000"
 type probe struct {
 	bucket  *Bucket
 	prefix  string
-	uploads sync.Map // id -> key of the uploads that may still be open
+	keys    sync.Map // key -> struct{}: all that may exist
+	uploads sync.Map // id -> key: all that may be open
+}
+
+// key names a scratch object, which will be removed.
+func (p *probe) key(name string) string {
+	key := p.prefix + name
+	p.keys.Store(key, struct{}{})
+	return key
 }
 
 // conditionalPut: of many creates at once one wins, and If-Match is refused with a
 // wrong ETag and on a missing key.
 func (p *probe) conditionalPut(ctx context.Context) (bool, error) {
-	key := p.prefix + "create"
+	key := p.key("create")
 	var wins atomic.Int32
 	errs := make([]error, probeCreates)
 	var wg sync.WaitGroup
@@ -117,7 +125,7 @@ func (p *probe) conditionalPut(ctx context.Context) (bool, error) {
 	if err := errors.Join(errs...); wins.Load() == 0 && err != nil {
 		return false, err
 	}
-	for _, key := range []string{key, p.prefix + "missing"} {
+	for _, key := range []string{key, p.key("missing")} {
 		_, err := p.bucket.Put(ctx, key, objstore.Bytes("x"), objstore.PutOptions{Condition: objstore.Condition{IfMatch: otherETag}})
 		if ok, err := refused(err); !ok {
 			return false, err
@@ -129,7 +137,7 @@ func (p *probe) conditionalPut(ctx context.Context) (bool, error) {
 // conditionalComplete: an upload over an existing object is refused with
 // If-None-Match: * and with a wrong ETag, and accepted with the right one.
 func (p *probe) conditionalComplete(ctx context.Context) (bool, error) {
-	key := p.prefix + "complete"
+	key := p.key("complete")
 	old, err := p.bucket.Put(ctx, key, objstore.Bytes("old"), objstore.PutOptions{})
 	if err != nil {
 		return false, err
@@ -152,10 +160,9 @@ func (p *probe) conditionalComplete(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// conditionalDelete: a delete is refused with a wrong ETag and on a missing key, and
-// done with the right one.
+// conditionalDelete: a delete is refused with a wrong ETag, and done with the right one.
 func (p *probe) conditionalDelete(ctx context.Context) (bool, error) {
-	key := p.prefix + "delete"
+	key := p.key("delete")
 	obj, err := p.bucket.Put(ctx, key, objstore.Bytes("x"), objstore.PutOptions{})
 	if err != nil {
 		return false, err
@@ -171,7 +178,7 @@ func (p *probe) conditionalDelete(ctx context.Context) (bool, error) {
 
 // listMetadata: a listing has an object's user metadata.
 func (p *probe) listMetadata(ctx context.Context) (bool, error) {
-	key := p.prefix + "metadata"
+	key := p.key("metadata")
 	attrs := objstore.Attributes{Metadata: map[string]string{"probe": "yes"}}
 	if _, err := p.bucket.Put(ctx, key, objstore.Bytes(""), objstore.PutOptions{Attributes: attrs}); err != nil {
 		return false, err
@@ -187,11 +194,11 @@ func (p *probe) listMetadata(ctx context.Context) (bool, error) {
 // source's condition is honoured.
 func (p *probe) copyPart(ctx context.Context) (bool, error) {
 	for _, content := range []string{"", "content"} {
-		source := p.prefix + "source" + content
+		source := p.key("source" + content)
 		if _, err := p.bucket.Put(ctx, source, objstore.Bytes(content), objstore.PutOptions{}); err != nil {
 			return false, err
 		}
-		key := p.prefix + "copy" + content
+		key := p.key("copy" + content)
 		id, err := p.create(ctx, key)
 		if err != nil {
 			return false, err
@@ -215,20 +222,17 @@ func (p *probe) copyPart(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// fileAndDirectory: "f" and "f/g" exist at once.
+// fileAndDirectory: "f" and "f/g" exist at once, and both are listed. MinIO keeps both,
+// but hides the second from every listing.
 func (p *probe) fileAndDirectory(ctx context.Context) (bool, error) {
-	keys := []string{p.prefix + "f", p.prefix + "f/g"}
-	for _, key := range keys {
+	prefix := p.prefix + "directory/"
+	for _, key := range []string{p.key("directory/f"), p.key("directory/f/g")} {
 		if _, err := p.bucket.Put(ctx, key, objstore.Bytes("x"), objstore.PutOptions{}); err != nil {
 			return false, err
 		}
 	}
-	for _, key := range keys {
-		if _, err := p.bucket.Head(ctx, key); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+	page, err := p.bucket.List(ctx, objstore.ListOptions{Prefix: prefix})
+	return len(page.Objects) == 2, err
 }
 
 func (p *probe) create(ctx context.Context, key string) (string, error) {
@@ -248,12 +252,15 @@ func (p *probe) cleanUp(ctx context.Context) error {
 		errs = append(errs, p.bucket.AbortUpload(ctx, key.(string), id.(string)))
 		return true
 	})
-	page, err := p.bucket.WithCapabilities(objstore.Capabilities{}).List(ctx, objstore.ListOptions{Prefix: p.prefix})
-	errs = append(errs, err)
-	removed := make([]error, len(page.Objects))
+	var keys []string
+	p.keys.Range(func(key, _ any) bool {
+		keys = append(keys, key.(string))
+		return true
+	})
+	removed := make([]error, len(keys))
 	var wg sync.WaitGroup
-	for i, obj := range page.Objects {
-		wg.Go(func() { removed[i] = p.bucket.Delete(ctx, obj.Key, objstore.Condition{}) })
+	for i, key := range keys {
+		wg.Go(func() { removed[i] = p.bucket.Delete(ctx, key, objstore.Condition{}) })
 	}
 	wg.Wait()
 	if err := errors.Join(append(errs, removed...)...); err != nil {
