@@ -257,6 +257,7 @@ func TestRetryLostWrites(t *testing.T) {
 	}
 	for name, test := range map[string]func(t *testing.T, below *memory.Bucket, b objstore.Bucket, old objstore.Object){
 		"a put meets itself": func(t *testing.T, below *memory.Bucket, b objstore.Bucket, old objstore.Object) {
+			t.Helper()
 			lose(below, objstore.OpPut)
 			_, err := b.Put(t.Context(), "k", objstore.Bytes("new"), objstore.PutOptions{Condition: objstore.Condition{IfMatch: old.ETag}})
 			isOp(t, err, objstore.OpPut, "k")
@@ -265,6 +266,7 @@ func TestRetryLostWrites(t *testing.T) {
 			}
 		},
 		"a put is refused after it was lost": func(t *testing.T, below *memory.Bucket, b objstore.Bucket, _ objstore.Object) {
+			t.Helper()
 			lose(below, objstore.OpPut)
 			below.Inject(memory.Fault{Op: objstore.OpPut, Nth: 2, Err: objstore.ErrNoSpace})
 			_, err := b.Put(t.Context(), "k", objstore.Bytes("new"), objstore.PutOptions{})
@@ -274,6 +276,7 @@ func TestRetryLostWrites(t *testing.T) {
 			}
 		},
 		"an upload is completed and then unknown": func(t *testing.T, below *memory.Bucket, b objstore.Bucket, old objstore.Object) {
+			t.Helper()
 			id, err := b.CreateUpload(t.Context(), "k", objstore.Attributes{})
 			if err != nil {
 				t.Fatal(err)
@@ -290,6 +293,7 @@ func TestRetryLostWrites(t *testing.T) {
 			}
 		},
 		"a delete finds nothing": func(t *testing.T, below *memory.Bucket, b objstore.Bucket, old objstore.Object) {
+			t.Helper()
 			lose(below, objstore.OpDelete)
 			if err := b.Delete(t.Context(), "k", objstore.Condition{IfMatch: old.ETag}); err != nil {
 				t.Error(err)
@@ -299,6 +303,7 @@ func TestRetryLostWrites(t *testing.T) {
 			}
 		},
 		"a delete finds nothing at once": func(t *testing.T, below *memory.Bucket, b objstore.Bucket, _ objstore.Object) {
+			t.Helper()
 			below.Remove("k")
 			err := b.Delete(t.Context(), "k", objstore.Condition{IfMatch: "e"})
 			isOp(t, err, objstore.OpDelete, "k")
@@ -307,6 +312,7 @@ func TestRetryLostWrites(t *testing.T) {
 			}
 		},
 		"a delete finds another object": func(t *testing.T, below *memory.Bucket, b objstore.Bucket, old objstore.Object) {
+			t.Helper()
 			lose(below, objstore.OpDelete)
 			below.Inject(memory.Fault{Op: objstore.OpDelete, Nth: 2, Hook: func() { below.Set("k", []byte("theirs"), objstore.Attributes{}) }})
 			err := b.Delete(t.Context(), "k", objstore.Condition{IfMatch: old.ETag})

@@ -35,11 +35,11 @@ const startLimit = 30 * time.Second
 // The program is $OBJVOL_MINIO, or .tools/bin/minio in the root of the module. Where it
 // is missing the test is skipped; it fails if $OBJVOL_REQUIRE, a list of words with
 // commas between them, has the word minio.
-func MinIO(t testing.TB) Server {
-	t.Helper()
-	server, stop, err := startMinIO(t.TempDir())
-	must(t, err)
-	t.Cleanup(stop)
+func MinIO(tb testing.TB) Server {
+	tb.Helper()
+	server, stop, err := startMinIO(tb.TempDir())
+	must(tb, err)
+	tb.Cleanup(stop)
 	return server
 }
 
@@ -61,15 +61,15 @@ type SharedMinIO struct {
 }
 
 // Server returns the server, with the conditions of MinIO.
-func (s *SharedMinIO) Server(t testing.TB) Server {
-	t.Helper()
+func (s *SharedMinIO) Server(tb testing.TB) Server {
+	tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stop != nil {
 		return s.server
 	}
 	server, dir, stop, err := startShared()
-	must(t, err)
+	must(tb, err)
 	s.server, s.dir, s.stop = server, dir, stop
 	return server
 }
@@ -101,16 +101,16 @@ func startShared() (server Server, dir string, stop func(), err error) {
 }
 
 // must ends a test that needs a server and has none.
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist) && !slices.Contains(strings.Split(os.Getenv("OBJVOL_REQUIRE"), ","), "minio"):
-		t.Skipf("%v; get it with: make minio", err)
+		tb.Skipf("%v; get it with: make minio", err)
 	case errors.Is(err, fs.ErrNotExist):
-		t.Fatalf("%v; get it with: make minio", err)
+		tb.Fatalf("%v; get it with: make minio", err)
 	default:
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
