@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/backend"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/s3err"
@@ -37,6 +38,9 @@ type store struct {
 var _ backend.Backend = (*store)(nil)
 
 func (s *store) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	if !keepable(*in.Key) {
+		return s3response.PutObjectOutput{}, errKey
+	}
 	bucket, key := *in.Bucket, *in.Key
 	defer s.keys.share(filepath.Join(bucket, key))()
 	if strings.HasSuffix(key, "/") {
@@ -51,6 +55,7 @@ func (s *store) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3
 	} else {
 		s.prune(bucket, key)
 	}
+	in.Body = exactly(in.Body, in.ContentLength)
 	out, err := s.Posix.PutObject(ctx, in)
 	// The backend says this of every failure to give the object its name.
 	if is(err, s3err.ErrExistingObjectIsDirectory) && conflict(bucket, key) == nil {
@@ -80,6 +85,9 @@ func (s *store) complete(ctx context.Context, in *s3.CompleteMultipartUploadInpu
 }
 
 func (s *store) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
+	if !keepable(*in.Key) {
+		return &s3.DeleteObjectOutput{}, nil
+	}
 	bucket, key := *in.Bucket, *in.Key
 	defer s.keys.own(filepath.Join(bucket, key))()
 	s.tree.Lock()
@@ -99,13 +107,21 @@ func (s *store) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3
 }
 
 func (s *store) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
-	s.tree.Lock()
-	defer s.tree.Unlock()
-	out, err := s.Posix.DeleteObjects(ctx, in)
-	return out, s.answer("delete", *in.Bucket, "", err)
+	var out s3response.DeleteResult
+	for _, o := range in.Delete.Objects {
+		if _, err := s.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: in.Bucket, Key: o.Key, VersionId: o.VersionId}); err != nil {
+			out.Error = append(out.Error, s3err.ObjectDeleteError(o.Key, o.VersionId, err))
+			continue
+		}
+		out.Deleted = append(out.Deleted, types.DeletedObject{Key: o.Key})
+	}
+	return out, nil
 }
 
 func (s *store) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.HeadObjectOutput, error) {
+	if !keepable(*in.Key) {
+		return nil, s3err.GetAPIError(s3err.ErrNoSuchKey)
+	}
 	out, err := steady(ctx, filepath.Join(*in.Bucket, *in.Key),
 		func() (*s3.HeadObjectOutput, error) { return s.Posix.HeadObject(ctx, in) },
 		func(*s3.HeadObjectOutput) error { return nil })
@@ -113,6 +129,9 @@ func (s *store) HeadObject(ctx context.Context, in *s3.HeadObjectInput) (*s3.Hea
 }
 
 func (s *store) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetObjectOutput, error) {
+	if !keepable(*in.Key) {
+		return nil, s3err.GetAPIError(s3err.ErrNoSuchKey)
+	}
 	out, err := steady(ctx, filepath.Join(*in.Bucket, *in.Key),
 		func() (*s3.GetObjectOutput, error) { return s.Posix.GetObject(ctx, in) },
 		func(out *s3.GetObjectOutput) error {
@@ -125,6 +144,9 @@ func (s *store) GetObject(ctx context.Context, in *s3.GetObjectInput) (*s3.GetOb
 }
 
 func (s *store) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
+	if !keepable(*in.Key) {
+		return s3response.CopyObjectOutput{}, errKey
+	}
 	defer s.keys.share(filepath.Join(*in.Bucket, *in.Key))()
 	out, err := s.Posix.CopyObject(ctx, in)
 	return out, s.answer("copy", *in.Bucket, *in.Key, err)
@@ -141,17 +163,30 @@ func (s *store) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input) (s
 }
 
 func (s *store) CreateMultipartUpload(ctx context.Context, in s3response.CreateMultipartUploadInput) (s3response.InitiateMultipartUploadResult, error) {
+	if !keepable(*in.Key) {
+		return s3response.InitiateMultipartUploadResult{}, errKey
+	}
 	out, err := s.Posix.CreateMultipartUpload(ctx, in)
 	return out, s.answer("create upload", *in.Bucket, *in.Key, err)
 }
 
 func (s *store) UploadPart(ctx context.Context, in *s3.UploadPartInput) (*s3.UploadPartOutput, error) {
+	in.Body = exactly(in.Body, in.ContentLength)
 	out, err := s.Posix.UploadPart(ctx, in)
 	return out, s.answer("upload part", *in.Bucket, *in.Key, err)
 }
 
 func (s *store) UploadPartCopy(ctx context.Context, in *s3.UploadPartCopyInput) (s3response.CopyPartResult, error) {
-	out, err := s.Posix.UploadPartCopy(ctx, in)
+	bucket, key, _, err := backend.ParseCopySource(*in.CopySource)
+	if err != nil {
+		return s3response.CopyPartResult{}, s.answer("copy part", *in.Bucket, *in.Key, err)
+	}
+	if !keepable(key) || conflict(bucket, key) != nil {
+		return s3response.CopyPartResult{}, s3err.GetAPIError(s3err.ErrNoSuchKey)
+	}
+	out, err := steady(ctx, filepath.Join(bucket, key),
+		func() (s3response.CopyPartResult, error) { return s.Posix.UploadPartCopy(ctx, in) },
+		func(s3response.CopyPartResult) error { return nil })
 	return out, s.answer("copy part", *in.Bucket, *in.Key, err)
 }
 
@@ -204,18 +239,6 @@ func (s *store) prune(bucket, key string) {
 	for i := len(folders) - 1; err == nil && i >= 0; i-- {
 		err = os.Remove(folders[i]) // refuses a folder that was filled meanwhile
 	}
-}
-
-// conflict says why no file can lie at a key: a folder is there, or a file is where a
-// folder would have to be.
-func conflict(bucket, key string) error {
-	switch fi, err := os.Stat(filepath.Join(bucket, key)); {
-	case err == nil && fi.IsDir():
-		return s3err.GetAPIError(s3err.ErrExistingObjectIsDirectory)
-	case errors.Is(err, syscall.ENOTDIR):
-		return s3err.GetAPIError(s3err.ErrObjectParentIsFile)
-	}
-	return nil
 }
 
 func is(err error, code s3err.ErrorCode) bool {

@@ -12,6 +12,11 @@ import (
 	"objvol/objstore/s3"
 )
 
+func logger(t *testing.T) *slog.Logger {
+	t.Helper()
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // start runs a server until the end of the test.
 func start(t *testing.T, opts embedded.Options) *embedded.Server {
 	t.Helper()
@@ -19,7 +24,7 @@ func start(t *testing.T, opts embedded.Options) *embedded.Server {
 		opts.Dir = t.TempDir()
 	}
 	if opts.Log == nil {
-		opts.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+		opts.Log = logger(t)
 	}
 	s, err := embedded.Start(t.Context(), opts)
 	if err != nil {

@@ -1,0 +1,86 @@
+//go:build !noembedded
+
+package embedded_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"objvol/objstore/embedded"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+// raw is a client that sends plain signed requests over few connections.
+type raw struct {
+	http.Client
+
+	server *embedded.Server
+	dials  atomic.Int64
+}
+
+func newRaw(t *testing.T, s *embedded.Server, connections int) *raw {
+	t.Helper()
+	r := &raw{server: s}
+	transport := &http.Transport{
+		MaxConnsPerHost:     connections,
+		MaxIdleConnsPerHost: connections,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			r.dials.Add(1)
+			return new(net.Dialer).DialContext(ctx, "unix", s.Socket())
+		},
+	}
+	r.Transport = transport
+	t.Cleanup(transport.CloseIdleConnections)
+	return r
+}
+
+// sign makes a request to a path, which begins with a slash.
+func (r *raw) sign(t *testing.T, method, path string, body io.Reader, header http.Header) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, embedded.Endpoint+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const unsigned = "UNSIGNED-PAYLOAD"
+	req.Header = header.Clone()
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	req.Header.Set("X-Amz-Content-Sha256", unsigned)
+	keys := aws.Credentials{AccessKeyID: r.server.AccessKey(), SecretAccessKey: r.server.SecretKey()}
+	if err := v4.NewSigner().SignHTTP(t.Context(), keys, req, unsigned, "s3", embedded.Region, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// do returns the status and the body of an answer.
+func (r *raw) do(req *http.Request) (status int, body []byte, err error) {
+	resp, err := r.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	body, err = io.ReadAll(resp.Body)
+	if cerr := resp.Body.Close(); err == nil {
+		err = cerr
+	}
+	return resp.StatusCode, body, err
+}
+
+// must is a request that has to be answered with a status of success.
+func (r *raw) must(t *testing.T, method, path string, body []byte, header http.Header) []byte {
+	t.Helper()
+	status, answer, err := r.do(r.sign(t, method, path, bytes.NewReader(body), header))
+	if err != nil || status/100 != 2 {
+		t.Fatalf("%s %s: status %d, %v: %s", method, path, status, err, answer)
+	}
+	return answer
+}
