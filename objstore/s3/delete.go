@@ -59,9 +59,8 @@ func (b *Bucket) compare(ctx context.Context, key, etag string) error {
 // what an unconditional delete wants, and an expired signature is lateness, which
 // another attempt can mend.
 func deleteError(err error, cond objstore.Condition) error {
-	var r minio.ErrorResponse
-	switch {
-	case !errors.As(err, &r):
+	switch r, ok := errors.AsType[minio.ErrorResponse](err); {
+	case !ok:
 		return err
 	case cond.None() && r.Code == "NoSuchKey":
 		return nil

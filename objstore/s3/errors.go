@@ -126,12 +126,12 @@ func answer(r minio.ErrorResponse) error {
 // cause, because a timeout of the connection would pass for the context's. The URL
 // around it is left out: it may hold a signature.
 func unreachable(err error) error {
-	if u := (*url.Error)(nil); errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	hint := ""
-	switch dns := (*net.DNSError)(nil); {
-	case errors.As(err, &dns):
+	switch _, unknown := errors.AsType[*net.DNSError](err); {
+	case unknown:
 		hint = ": check the host name of the endpoint"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		hint = ": nothing listens there, check the endpoint and that the store is running"
@@ -143,14 +143,14 @@ func unreachable(err error) error {
 // even if the context ended since; a timeout of the connection looks like a context's
 // but is the store's; anything else on the wire leaves the outcome open.
 func fail(ctx context.Context, op, key string, err error) error {
-	var known *objstore.OpError
-	var response minio.ErrorResponse
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &known):
+	}
+	if known, ok := errors.AsType[*objstore.OpError](err); ok {
 		return &objstore.OpError{Op: op, Key: key, Err: known.Err}
-	case errors.As(err, &response):
+	}
+	switch response, ok := errors.AsType[minio.ErrorResponse](err); {
+	case ok:
 		err = answer(response)
 	case ctx.Err() != nil:
 		err = ctx.Err()
@@ -163,8 +163,7 @@ func fail(ctx context.Context, op, key string, err error) error {
 // failWrite is fail for a conditional write: AWS answers 404 to an If-Match on a key
 // that does not exist.
 func failWrite(ctx context.Context, op, key string, cond objstore.Condition, err error) error {
-	var response minio.ErrorResponse
-	if cond.IfMatch != "" && errors.As(err, &response) && response.Code == "NoSuchKey" {
+	if response, ok := errors.AsType[minio.ErrorResponse](err); ok && cond.IfMatch != "" && response.Code == "NoSuchKey" {
 		response.Code = "PreconditionFailed"
 		err = response
 	}

@@ -61,8 +61,7 @@ func TestKinds(t *testing.T) {
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%q with status %d: %v, want %v", tt.code, tt.status, err, tt.want)
 		}
-		var op *objstore.OpError
-		if !errors.As(err, &op) || op.Op != objstore.OpPut || op.Key != "k" {
+		if op, ok := errors.AsType[*objstore.OpError](err); !ok || op.Op != objstore.OpPut || op.Key != "k" {
 			t.Errorf("%q with status %d: %v is no OpError of the request", tt.code, tt.status, err)
 		}
 	}

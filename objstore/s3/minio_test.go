@@ -37,7 +37,7 @@ var minioCapabilities = objstore.Capabilities{
 func minioConfig(t *testing.T) Config {
 	t.Helper()
 	server := minioServer.Server(t)
-	cfg := Config{
+	return Config{
 		Endpoint:     server.Endpoint,
 		Bucket:       "volumes",
 		Create:       true,
@@ -45,19 +45,6 @@ func minioConfig(t *testing.T) Config {
 		SecretKey:    Secret(server.SecretKey),
 		Capabilities: minioCapabilities,
 	}
-	// A server that is live may still say for a moment that it is not initialized.
-	for t.Context().Err() == nil {
-		b, err := Open(t.Context(), cfg)
-		if err == nil {
-			b.Close()
-			break
-		}
-		if !errors.Is(err, objstore.ErrUnavailable) {
-			t.Fatal(err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return cfg
 }
 
 func openMinIO(t *testing.T) *Bucket {

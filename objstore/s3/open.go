@@ -96,8 +96,7 @@ func (b *Bucket) check(ctx context.Context, create bool) error {
 // cause returns the error of a first request without its name, which means nothing to
 // the person who configures a bucket.
 func cause(ctx context.Context, err error) error {
-	var op *objstore.OpError
-	if errors.As(fail(ctx, objstore.OpList, "", err), &op) {
+	if op, ok := errors.AsType[*objstore.OpError](fail(ctx, objstore.OpList, "", err)); ok {
 		return op.Err
 	}
 	return nil

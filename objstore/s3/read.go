@@ -89,7 +89,7 @@ type getBody struct {
 // Read reads the body; one that ends early fails with ErrUnavailable.
 func (g *getBody) Read(p []byte) (int, error) {
 	n, err := g.body.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // EOF is never wrapped by a Reader
+	if err != nil && err != io.EOF {
 		err = fail(g.ctx, objstore.OpGet, g.key, err)
 	}
 	return n, err

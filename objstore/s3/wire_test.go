@@ -132,8 +132,7 @@ func TestOneAttempt(t *testing.T) {
 				if n := requests.Load(); n != 1 {
 					t.Errorf("%s: %d requests, want 1", op, n)
 				}
-				var named *objstore.OpError
-				if !errors.As(err, &named) || named.Op != op || named.Key != "k" {
+				if named, ok := errors.AsType[*objstore.OpError](err); !ok || named.Op != op || named.Key != "k" {
 					t.Errorf("%s: %v is no OpError of the request", op, err)
 				}
 				if !errors.Is(err, f.want) {
@@ -155,8 +154,7 @@ func TestBodyThatEndsEarly(t *testing.T) {
 	}
 	defer func() { _ = r.Close() }()
 	got, err := io.ReadAll(r)
-	var named *objstore.OpError
-	if !errors.Is(err, objstore.ErrUnavailable) || !errors.As(err, &named) || named.Op != objstore.OpGet {
+	if named, ok := errors.AsType[*objstore.OpError](err); !ok || !errors.Is(err, objstore.ErrUnavailable) || named.Op != objstore.OpGet {
 		t.Errorf("read %q, error %v, want unavailable", got, err)
 	}
 }
@@ -176,11 +174,12 @@ func TestStoreThatFallsSilent(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	b := connected(t, Config{Endpoint: server.URL, Timeouts: Timeouts{Answer: 20 * time.Millisecond, Stall: 60 * time.Millisecond}})
-
+	b := connected(t, Config{Endpoint: server.URL, Timeouts: Timeouts{Answer: 20 * time.Millisecond}})
 	if _, err := b.Head(t.Context(), "k"); !errors.Is(err, objstore.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no answer: %v, want unavailable and no context's error", err)
 	}
+
+	b = connected(t, Config{Endpoint: server.URL, Timeouts: Timeouts{Answer: 500 * time.Millisecond, Stall: 501 * time.Millisecond}})
 	r, _, err := b.Get(t.Context(), "k", objstore.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
