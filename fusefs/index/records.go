@@ -58,8 +58,6 @@ type Dir struct {
 	// ListedAt is when the last complete listing was asked for, Took how long it was.
 	ListedAt time.Time
 	Took     time.Duration
-	// NextCookie is the cookie of the next name that is entered.
-	NextCookie uint64
 }
 
 // Dirent is a name in a directory. Its cookie is its place in the directory's order:

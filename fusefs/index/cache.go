@@ -1,0 +1,25 @@
+package index
+
+import "github.com/cockroachdb/pebble/v2"
+
+// openTables is how many table files all indexes of one Cache keep open between them.
+const openTables = 256
+
+// Cache holds what indexes have read from their files, and those files open. All volumes
+// of a process share one, so that memory and descriptors are bounded by it and not by the
+// number of volumes (hard-cases 34).
+type Cache struct {
+	blocks *pebble.Cache
+	tables *pebble.FileCache
+}
+
+// NewCache returns a cache of at most size bytes.
+func NewCache(size int64) *Cache {
+	return &Cache{blocks: pebble.NewCache(size), tables: pebble.NewFileCache(2, openTables)}
+}
+
+// Close lets go of the cache. It is freed when the last index that uses it is closed.
+func (c *Cache) Close() {
+	c.tables.Unref()
+	c.blocks.Unref()
+}

@@ -1,0 +1,193 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// ErrNotFound is answered for what the index does not hold.
+var ErrNotFound = errors.New("not in the index")
+
+// reader reads records; an Index does so from what was last committed, a Tx from that and
+// its own writes. A walk sees the records as they were when it began, so the function it
+// calls may write in the same Tx. The function ends the walk by returning false.
+type reader struct {
+	from pebble.Reader
+}
+
+// load reads the record at key.
+func load[T any](r reader, key []byte, decode func([]byte) (T, error)) (T, error) {
+	var none T
+	b, closer, err := r.from.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return none, ErrNotFound
+	}
+	if err != nil {
+		return none, fmt.Errorf("index: read %q: %w", key, err)
+	}
+	v, err := decode(b)
+	if cerr := closer.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return none, fmt.Errorf("index: read %q: %w", key, err)
+	}
+	return v, nil
+}
+
+// has tells whether there is a record at key.
+func (r reader) has(key []byte) (bool, error) {
+	_, err := load(r, key, func([]byte) (struct{}, error) { return struct{}{}, nil })
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// walk gives fn every record in [lower, upper), ascending. The bytes are fn's only until
+// it returns.
+func (r reader) walk(lower, upper []byte, fn func(key, value []byte) (bool, error)) (err error) {
+	it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return fmt.Errorf("index: walk from %q: %w", lower, err)
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = fmt.Errorf("index: walk from %q: %w", lower, cerr)
+		}
+	}()
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("index: walk at %q: %w", it.Key(), err)
+		}
+		more, err := fn(it.Key(), value)
+		if err != nil {
+			return fmt.Errorf("index: walk at %q: %w", it.Key(), err)
+		}
+		if !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+// walkInos gives fn the inode of every key with the tag, ascending.
+func (r reader) walkInos(tag byte, fn func(Ino) bool) error {
+	return r.walk([]byte{tag}, []byte{tag + 1}, func(key, _ []byte) (bool, error) {
+		return fn(inoAt(key, 1)), nil
+	})
+}
+
+// Inode returns an inode, ErrNotFound if there is none of that number.
+func (r reader) Inode(ino Ino) (Inode, error) {
+	return load(r, inoKey(tagInode, ino), func(b []byte) (Inode, error) { return decodeInode(ino, b) })
+}
+
+// Lookup returns the inode of a name in a directory, ErrNotFound if it has no such name.
+func (r reader) Lookup(parent Ino, name string) (Ino, error) {
+	e, err := load(r, entryKey(parent, name), decodeEntry)
+	return e.ino, err
+}
+
+// Dirents walks the names of a directory whose cookie is above the given one, in the order
+// of their cookies. Cookies are at least 3: 0 begins, 1 and 2 are free for "." and "..".
+func (r reader) Dirents(parent Ino, after uint64, fn func(Dirent) bool) error {
+	if after == math.MaxUint64 {
+		return nil
+	}
+	return r.walk(orderKey(parent, after+1), inoKey(tagOrder, parent+1), func(key, value []byte) (bool, error) {
+		d, err := decodeOrder(numberAt(key, 9), value)
+		return err == nil && fn(d), err
+	})
+}
+
+// Empty tells whether a directory has no names.
+func (r reader) Empty(parent Ino) (bool, error) {
+	empty := true
+	err := r.walk(inoKey(tagEntry, parent), inoKey(tagEntry, parent+1), func(_, _ []byte) (bool, error) {
+		empty = false
+		return false, nil
+	})
+	return empty, err
+}
+
+// Names returns every place where an inode is entered, ordered by parent and name.
+func (r reader) Names(ino Ino) ([]Name, error) {
+	var names []Name
+	err := r.walk(inoKey(tagBack, ino), inoKey(tagBack, ino+1), func(key, _ []byte) (bool, error) {
+		if len(key) < 17 {
+			return false, errMalformed
+		}
+		names = append(names, Name{Parent: inoAt(key, 9), Name: string(key[17:])})
+		return true, nil
+	})
+	return names, err
+}
+
+// Content returns where the bytes of a file are; the zero Content if nothing is recorded.
+func (r reader) Content(ino Ino) (Content, error) {
+	c, err := load(r, inoKey(tagContent, ino), decodeContent)
+	if errors.Is(err, ErrNotFound) {
+		return Content{}, nil
+	}
+	return c, err
+}
+
+// Contents walks all recorded contents, ascending by inode.
+func (r reader) Contents(fn func(Ino, Content) bool) error {
+	return r.walk([]byte{tagContent}, []byte{tagContent + 1}, func(key, value []byte) (bool, error) {
+		c, err := decodeContent(value)
+		return err == nil && fn(inoAt(key, 1), c), err
+	})
+}
+
+// Key returns what the bucket holds under a key, false if nothing is known of it.
+func (r reader) Key(key string) (Key, bool, error) {
+	k, err := load(r, textKey(tagKey, key), func(b []byte) (Key, error) { return decodeKey(key, b) })
+	if errors.Is(err, ErrNotFound) {
+		return Key{}, false, nil
+	}
+	return k, err == nil, err
+}
+
+// Keys walks all known keys that begin with prefix, ascending by their bytes.
+func (r reader) Keys(prefix string, fn func(Key) bool) error {
+	from := textKey(tagKey, prefix)
+	return r.walk(from, after(from), func(key, value []byte) (bool, error) {
+		k, err := decodeKey(string(key[1:]), value)
+		return err == nil && fn(k), err
+	})
+}
+
+// Dirty walks the queue of inodes to reconcile, ascending.
+func (r reader) Dirty(fn func(Ino) bool) error { return r.walkInos(tagDirty, fn) }
+
+// IsDirty tells whether an inode is queued to be reconciled.
+func (r reader) IsDirty(ino Ino) (bool, error) { return r.has(inoKey(tagDirty, ino)) }
+
+// Doomed walks the queue of keys to delete, ascending by their bytes.
+func (r reader) Doomed(fn func(key string) bool) error {
+	return r.walk([]byte{tagDoomed}, []byte{tagDoomed + 1}, func(key, _ []byte) (bool, error) {
+		return fn(string(key[1:])), nil
+	})
+}
+
+// IsDoomed tells whether a key is queued to be deleted.
+func (r reader) IsDoomed(key string) (bool, error) { return r.has(textKey(tagDoomed, key)) }
+
+// Orphans walks the inodes without a name, ascending.
+func (r reader) Orphans(fn func(Ino) bool) error { return r.walkInos(tagOrphan, fn) }
+
+// Subtrees walks the queue of directories whose whole subtree moved, ascending.
+func (r reader) Subtrees(fn func(Ino) bool) error { return r.walkInos(tagSubtree, fn) }
+
+// Meta returns a value of the caller's, ErrNotFound if it was never put.
+func (r reader) Meta(name string) ([]byte, error) {
+	return load(r, textKey(tagMeta, name), func(b []byte) ([]byte, error) {
+		return append([]byte{}, b...), nil
+	})
+}

@@ -1,0 +1,156 @@
+package index
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// walFS is the file system below Pebble. It changes what happens to the write-ahead logs
+// (hard-cases 3):
+//
+//   - syncing the current one does nothing: Pebble then answers a commit when it was
+//     written;
+//   - closing one syncs it for real: this happens before the next is created;
+//   - reading one syncs it too: it was left by a process that was killed, and Pebble is
+//     about to have newer files than it.
+//
+// An error on a log, or of syncing a directory, never gets to Pebble, which would panic
+// with its locks in disarray. The index fails, and the goroutine stays where it is.
+type walFS struct {
+	vfs.FS
+	failure *failure
+
+	mu      sync.Mutex
+	current *walFile // nil before the first log and between two
+}
+
+func isWAL(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// Create creates a file; see vfs.FS.
+func (fs *walFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.Create(name, category)
+	return fs.begin(name, f, err)
+}
+
+// ReuseForWrite makes a new file of an old one; see vfs.FS.
+func (fs *walFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.ReuseForWrite(oldname, newname, category)
+	return fs.begin(newname, f, err)
+}
+
+// begin makes a new log the current one.
+func (fs *walFS) begin(name string, f vfs.File, err error) (vfs.File, error) {
+	if !isWAL(name) {
+		return f, err
+	}
+	if err != nil {
+		fs.failure.park(fmt.Errorf("new log: %w", err))
+	}
+	w := &walFile{File: f, fs: fs}
+	fs.mu.Lock()
+	fs.current = w
+	fs.mu.Unlock()
+	return w, nil
+}
+
+// Open opens a file for reading; see vfs.FS.
+func (fs *walFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f, err := fs.FS.Open(name, opts...)
+	if err != nil || !isWAL(name) {
+		return f, err
+	}
+	if err := f.Sync(); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("sync log: %w", err)
+	}
+	return f, nil
+}
+
+// OpenDir opens a directory for syncing; see vfs.FS.
+func (fs *walFS) OpenDir(name string) (vfs.File, error) {
+	f, err := fs.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return dirFile{f, fs.failure}, nil
+}
+
+// Unwrap returns the file system below.
+func (fs *walFS) Unwrap() vfs.FS { return fs.FS }
+
+// sync makes all that was written to logs so far survive a power cut. Of the logs before
+// the current one this was done when they were closed.
+func (fs *walFS) sync() error {
+	fs.mu.Lock()
+	w := fs.current
+	fs.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	return w.File.SyncData()
+}
+
+// walFile is a log that is being written.
+type walFile struct {
+	vfs.File
+	fs *walFS
+
+	mu     sync.Mutex // held over a sync, so that the file is not closed under it
+	closed bool
+}
+
+func (w *walFile) Write(p []byte) (int, error) {
+	n, err := w.File.Write(p)
+	if err != nil {
+		w.fs.failure.park(fmt.Errorf("write to log: %w", err))
+	}
+	return n, nil
+}
+
+func (w *walFile) Sync() error                { return nil }
+func (w *walFile) SyncData() error            { return nil }
+func (w *walFile) SyncTo(int64) (bool, error) { return false, nil }
+
+func (w *walFile) Close() error {
+	if err := w.end(); err != nil {
+		w.fs.failure.park(fmt.Errorf("end of log: %w", err))
+	}
+	return nil
+}
+
+// end syncs and closes the file. Until it is synced it stays the current one, so that a
+// sync of the index waits for it.
+func (w *walFile) end() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.File.SyncData()
+	w.closed = true
+	if cerr := w.File.Close(); err == nil {
+		err = cerr
+	}
+	w.fs.mu.Lock()
+	w.fs.current = nil
+	w.fs.mu.Unlock()
+	return err
+}
+
+// dirFile is a directory that is open to be synced.
+type dirFile struct {
+	vfs.File
+	failure *failure
+}
+
+func (d dirFile) Sync() error {
+	if err := d.File.Sync(); err != nil {
+		d.failure.park(fmt.Errorf("sync directory: %w", err))
+	}
+	return nil
+}
