@@ -46,19 +46,21 @@
 // held up somewhere is refused by the server, not executed over a newer object
 // (hard-cases 7). A refusal of that kind is ErrUnavailable. It needs clocks that agree
 // to within that time, which the error says.
-// Where the server conditions deletes, If-Match goes with it. It is not signed, and
-// need not be: it can only make a request weaker. AWS lets such a delete succeed on a
-// key that does not exist, so ErrNotFound is certain only where it is compared here.
+// Where the server conditions deletes, If-Match goes with it, beside the signature. AWS
+// lets such a delete succeed on a key that does not exist, so ErrNotFound is certain
+// only where the comparison is made here.
 //
 // # Checksums
 //
 // Bodies are sent with an unsigned payload and a CRC32C trailer that is computed while
-// the body is read: one pass, no MD5, no SHA-256, over http as over https. Signing each
-// chunk instead costs a SHA-256 of everything and protects only against someone who
-// can alter the plain text of a connection, who can read it as well; that is what https
-// is for. Measured with 16 MiB bodies on two cores: 2.2 GB/s bare, 2.0 with the trailer,
-// 0.9 with signed chunks. The server compares the trailer before it accepts the object or part. AWS
-// wants an upload to announce the checksums of its parts, and each repeated at
+// the body is read: one pass, no MD5, no SHA-256, over http as over https. The server
+// compares the trailer before it accepts the object or the part. Signing each chunk
+// instead costs a SHA-256 of everything and protects only against someone who can alter
+// the plain text of a connection, who can read it as well; that is what https is for.
+// Measured with bodies of 16 MiB on two cores: 2.2 GB/s bare, 2.0 with the trailer, 0.9
+// with signed chunks.
+//
+// AWS wants an upload to announce the checksums of its parts, and each repeated at
 // CompleteUpload (objstore.Part.Checksum). Elsewhere that is left out: MinIO copies no
 // parts into such an upload.
 //
