@@ -42,25 +42,27 @@ func (b *continuedBody) Read(p []byte) (int, error) {
 
 // reopen asks for the rest of the object after b.err, which it clears.
 func (b *continuedBody) reopen() error {
-	if b.body == nil {
+	if b.body == nil || !errors.Is(b.err, ErrUnavailable) {
 		return b.err
 	}
 	if b.at == b.end {
 		return io.EOF // all there was came before the break
 	}
+	// The broken body has said all that it had to say. It goes before the pause, so that
+	// it takes nobody's turn.
+	_ = b.body.Close()
+	b.body = nil
 	b.call.begun = time.Now()
-	if b.err = b.call.again(b.ctx, b.err); b.err == nil {
-		// The broken body has said all that it had to say.
-		_ = b.body.Close()
-		b.body = nil
-		b.err = b.call.run(b.ctx, func() error {
-			body, _, err := b.call.r.Bucket.Get(b.ctx, b.call.key, GetOptions{Offset: b.at, Length: b.end - b.at, IfMatch: b.etag})
-			if err == nil {
-				b.body = body
-			}
-			return err
-		})
+	if b.err = b.call.again(b.ctx, b.err); b.err != nil {
+		return b.err
 	}
+	b.err = b.call.run(b.ctx, func() error {
+		body, _, err := b.call.r.Bucket.Get(b.ctx, b.call.key, GetOptions{Offset: b.at, Length: b.end - b.at, IfMatch: b.etag})
+		if err == nil {
+			b.body = body
+		}
+		return err
+	})
 	return b.err
 }
 

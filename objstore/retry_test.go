@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -232,6 +233,57 @@ func TestRetryBodyBounds(t *testing.T) {
 			t.Errorf("%d requests", n)
 		}
 	})
+}
+
+// A broken body gives its turn back before another request takes one.
+func TestRetryBodyBelowLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		below := memory.New(memory.Options{})
+		below.Set("k", []byte("0123456789"), objstore.Attributes{})
+		below.Inject(memory.Fault{Op: objstore.OpGet, CutBody: 2, Err: objstore.ErrUnavailable})
+		below.Inject(memory.Fault{Op: objstore.OpGet, Nth: 2, Err: objstore.ErrUnavailable})
+		have, err := readAll(t.Context(), objstore.WithRetry(objstore.WithLimit(below, 1), objstore.RetryPolicy{}, nil), "k", objstore.GetOptions{})
+		if err != nil || have != "0123456789" {
+			t.Errorf("read %q, %v", have, err)
+		}
+	})
+}
+
+// afterAll is a bucket whose bodies fail when all bytes have come.
+type afterAll struct {
+	objstore.Bucket
+	err error
+}
+
+func (a afterAll) Get(ctx context.Context, key string, opts objstore.GetOptions) (io.ReadCloser, objstore.Object, error) {
+	body, object, err := a.Bucket.Get(ctx, key, opts)
+	if err != nil {
+		return nil, objstore.Object{}, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(body, iotest.ErrReader(a.err)), body}, object, nil
+}
+
+// A body that breaks behind its last byte is whole; one that is found wrong there is not.
+func TestRetryBodyBreaksAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, fails := range []error{objstore.ErrUnavailable, objstore.ErrInvalid} {
+		below := memory.New(memory.Options{})
+		below.Set("k", []byte("0123456789"), objstore.Attributes{})
+		b := objstore.WithRetry(afterAll{below, fails}, objstore.RetryPolicy{}, nil)
+		for opts, want := range map[objstore.GetOptions]string{{}: "0123456789", {Offset: 2, Length: 3}: "234"} {
+			have, err := readAll(t.Context(), b, "k", opts)
+			if have != want || errors.Is(err, objstore.ErrInvalid) != errors.Is(fails, objstore.ErrInvalid) || errors.Is(err, objstore.ErrUnavailable) {
+				t.Errorf("%v: read %q, %v", fails, have, err)
+			}
+		}
+		if n := below.Count(""); n != 2 {
+			t.Errorf("%v: %d requests", fails, n)
+		}
+	}
 }
 
 // Other errors of a body are passed on, the context's too.
