@@ -39,7 +39,8 @@ type Config struct {
 	PathStyle string
 	// Timeouts bound how long a dead store is waited for.
 	Timeouts Timeouts
-	// MaxConns is the highest number of connections, 0 for no limit.
+	// MaxConns is the highest number of connections, 0 for no limit. A body that is being
+	// read holds one.
 	MaxConns int
 	// Capabilities are what an earlier Probe found out. Zero asks for the minimum.
 	Capabilities objstore.Capabilities

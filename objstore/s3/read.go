@@ -29,14 +29,14 @@ func (b *Bucket) Head(ctx context.Context, key string) (objstore.Object, error) 
 
 // Get opens an object or a range of it.
 func (b *Bucket) Get(ctx context.Context, key string, opts objstore.GetOptions) (io.ReadCloser, objstore.Object, error) {
-	resp, obj, err := b.get(ctx, key, opts)
+	body, obj, err := b.get(ctx, key, opts)
 	if err != nil {
 		return nil, objstore.Object{}, fail(ctx, objstore.OpGet, key, err)
 	}
-	return &getBody{ctx: ctx, key: key, body: resp.Body}, obj, nil
+	return &getBody{ctx: ctx, key: key, body: body}, obj, nil
 }
 
-func (b *Bucket) get(ctx context.Context, key string, opts objstore.GetOptions) (*http.Response, objstore.Object, error) {
+func (b *Bucket) get(ctx context.Context, key string, opts objstore.GetOptions) (io.ReadCloser, objstore.Object, error) {
 	var obj objstore.Object
 	if err := checkKey(key); err != nil {
 		return nil, obj, err
@@ -63,7 +63,7 @@ func (b *Bucket) get(ctx context.Context, key string, opts objstore.GetOptions) 
 	if err != nil {
 		return nil, obj, errors.Join(err, resp.Body.Close())
 	}
-	return resp, obj, nil
+	return resp.Body, obj, nil
 }
 
 // byteRange returns the Range header for a part of an object, empty for all of it.
@@ -89,7 +89,7 @@ type getBody struct {
 // Read reads the body; one that ends early fails with ErrUnavailable.
 func (g *getBody) Read(p []byte) (int, error) {
 	n, err := g.body.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fail(g.ctx, objstore.OpGet, g.key, err)
 	}
 	return n, err
