@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/versity/versitygw/auth"
@@ -102,6 +103,7 @@ type gateway struct {
 	log      *slog.Logger
 	cwd      string // the working directory before
 	cancel   context.CancelFunc
+	quieted  sync.Once
 	requests atomic.Int64  // under way
 	ready    chan struct{} // closed when it listens
 	done     chan struct{} // closed when it has ended
@@ -169,6 +171,9 @@ func (g *gateway) start(ctx context.Context, keys credentials, listen string) er
 	}()
 	select {
 	case <-g.ready:
+		if err := g.greet(ctx); err != nil {
+			return errors.Join(err, g.stop())
+		}
 		g.log.Info("embedded store started", "dir", g.dir.path, "listen", ports)
 		return nil
 	case <-g.done:
