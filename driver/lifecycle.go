@@ -17,6 +17,9 @@ const (
 	mountTimeout  = 25 * time.Second
 	drainTimeout  = 50 * time.Second // of Unmount and Remove
 
+	// watchInterval is between two looks at data that is uploaded without a mount.
+	watchInterval = 10 * time.Second
+
 	// grace is what the Mounter's own deadline is earlier than the answer, so that its
 	// error, which knows more, is the one that is answered.
 	grace = time.Second
@@ -38,12 +41,14 @@ func (d *Driver) Create(ctx context.Context, name string, opts map[string]string
 	ctx, cancel := d.within(ctx, createTimeout)
 	defer cancel()
 	err = d.await(ctx, func() error {
+		work, cancel := beforeDeadline(ctx)
+		defer cancel()
 		for {
 			v, err := d.reserve(asked)
 			if err != nil {
 				return err
 			}
-			if again, err := d.finishCreate(ctx, v, asked); !again {
+			if again, err := d.finishCreate(work, v, asked); !again {
 				return err
 			}
 		}
@@ -125,14 +130,12 @@ func (d *Driver) finishCreate(ctx context.Context, v *volume, asked Spec) (again
 
 // establish prepares the bucket and writes the volume to disk.
 func (d *Driver) establish(ctx context.Context, v *volume) error {
-	work, cancel := beforeDeadline(ctx)
-	defer cancel()
-	empty, err := d.mounter.Prepare(work, v.spec)
+	empty, err := d.mounter.Prepare(ctx, v.spec)
 	if err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return err // already answered: a later Create finds the bucket prepared
+		return err // nobody waits any more: a later Create finds the bucket prepared
 	}
 	v.wasEmpty = empty
 	if v.spec.ownSecrets {
@@ -162,15 +165,15 @@ func (d *Driver) Remove(name string) error {
 	ctx, cancel := context.WithTimeout(d.alive, drainTimeout+grace)
 	defer cancel()
 	err = d.await(ctx, func() error {
-		if err := v.turn.take(ctx); err != nil {
+		work, cancel := beforeDeadline(ctx)
+		defer cancel()
+		if err := v.turn.take(work); err != nil {
 			return err
 		}
 		defer v.turn.release()
 		if v.gone() {
 			return errUnknown
 		}
-		work, cancel := beforeDeadline(ctx)
-		defer cancel()
 		return d.tryRemove(work, v)
 	}, nil)
 	return about(name, late(err, "not removed within", drainTimeout))
@@ -253,7 +256,9 @@ func (d *Driver) Mount(ctx context.Context, name, id string) (dir string, err er
 	ctx, cancel := d.within(ctx, mountTimeout)
 	defer cancel()
 	err = d.await(ctx, func() error {
-		err := d.reference(ctx, v, id)
+		work, cancel := beforeDeadline(ctx)
+		defer cancel()
+		err := d.reference(work, v, id)
 		if err != nil {
 			d.running.Go(func() { d.settle(v) })
 		}
@@ -279,9 +284,7 @@ func (d *Driver) reference(ctx context.Context, v *volume, id string) error {
 	if v.gone() {
 		return errUnknown
 	}
-	work, cancel := beforeDeadline(ctx)
-	defer cancel()
-	if err := d.ensureMounted(work, v); err != nil {
+	if err := d.ensureMounted(ctx, v); err != nil {
 		return err
 	}
 	return d.state.hold(v.spec.Name, id)
@@ -352,7 +355,50 @@ func (d *Driver) release(ctx context.Context, v *volume) error {
 	if !v.drain(ctx) {
 		return nil // mounted again by now
 	}
-	return v.detach(ctx)
+	err := v.detach(ctx)
+	if _, left := errors.AsType[*PendingError](err); left {
+		d.watch(v)
+	}
+	return err
+}
+
+// watch keeps what Get tells of pending data true while the upload goes on without a
+// mount. The turn is held, by a goroutine that Close waits for.
+func (d *Driver) watch(v *volume) {
+	if v.watched {
+		return
+	}
+	v.watched = true
+	d.running.Go(func() {
+		tick := time.NewTicker(watchInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-d.stopping.Done():
+				return
+			}
+			if v.turn.take(d.stopping) != nil {
+				return
+			}
+			v.watched = d.stillPending(v)
+			again := v.watched
+			v.turn.release()
+			if !again {
+				return
+			}
+		}
+	})
+}
+
+// stillPending asks once for watch.
+func (d *Driver) stillPending(v *volume) bool {
+	if v.gone() || v.mount != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(d.stopping, watchInterval)
+	defer cancel()
+	return recovered(func() error { return d.checkPending(ctx, v) }) != nil
 }
 
 // settle is for a Mount that failed: it may have kept a mount from being ended.

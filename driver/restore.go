@@ -3,6 +3,7 @@ package driver
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -59,7 +60,11 @@ func (d *Driver) restore(v *volume) {
 		case d.state.references(v.spec.Name) > 0:
 			return v.attach(ctx, d.mounter)
 		}
-		return d.checkPending(ctx, v)
+		err := d.checkPending(ctx, v)
+		if _, left := errors.AsType[*PendingError](err); left {
+			d.watch(v)
+		}
+		return err
 	})
 	if err != nil {
 		d.log.Warn("restore volume", "volume", v.spec.Name, "err", err)

@@ -31,17 +31,18 @@ type volume struct {
 	created time.Time
 	sick    error // why it cannot be mounted; nil for almost all
 
-	// turn protects wasEmpty and mount.
+	// turn protects wasEmpty, mount and watched.
 	turn     turn
 	wasEmpty bool
 	mount    Mount // nil if unmounted
+	watched  bool  // watch is running
 
 	// mu protects what follows and is held over no call.
 	mu        sync.Mutex
 	phase     Phase
 	live      Mount // mount, for Status
 	lastError error
-	pending   Pending // known when it was last unmounted
+	pending   Pending // while unmounted, as far as known
 	wanted    int     // Mounts that have not answered
 	interrupt context.CancelFunc
 }
@@ -192,7 +193,7 @@ func (v *volume) detach(ctx context.Context) error {
 	defer v.mu.Unlock()
 	v.phase, v.live, v.lastError, v.pending = Unmounted, nil, err, Pending{}
 	if left, ok := errors.AsType[*PendingError](err); ok {
-		v.pending = left.Pending
+		v.lastError, v.pending = nil, left.Pending
 	}
 	return err
 }
