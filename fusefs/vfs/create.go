@@ -1,0 +1,116 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
+	"objvol/fusefs/writeback"
+)
+
+// Mkdir makes a directory. Errors: ErrExist, ErrNameTooLong.
+func (fs *FS) Mkdir(ctx context.Context, parent Ino, name string, mode uint32, who Caller) (Entry, error) {
+	n := index.Inode{
+		Mode: typeDir | mode&permMask, UID: who.UID, GID: who.GID, AttrGen: 1,
+		// What was just made is empty, and known to be.
+		Dir: &index.Dir{Listed: true, ListedAt: coarseNow()},
+	}
+	return fs.make(ctx, parent, name, n, settleFile)
+}
+
+// Symlink makes a symbolic link.
+func (fs *FS) Symlink(ctx context.Context, parent Ino, name, target string, who Caller) (Entry, error) {
+	if target == "" {
+		return Entry{}, ErrNotExist
+	}
+	if len(target) > targetMax {
+		return Entry{}, ErrNameTooLong
+	}
+	n := index.Inode{
+		Mode: typeSymlink | 0o777, UID: who.UID, GID: who.GID, Gen: 1,
+		Target: target, Size: int64(len(target)),
+	}
+	return fs.make(ctx, parent, name, n, settleFile)
+}
+
+// targetMax is the longest target of a symlink, in bytes (PATH_MAX without its NUL).
+const targetMax = 4095
+
+// Create makes a regular file and opens it as the handle fh.
+func (fs *FS) Create(ctx context.Context, parent Ino, name string, mode, openFlags uint32, fh uint64, who Caller) (Entry, OpenResult, error) {
+	n := index.Inode{Mode: typeRegular | mode&permMask, UID: who.UID, GID: who.GID, Gen: 1}
+	e, err := fs.make(ctx, parent, name, n, settleOpen)
+	if errors.Is(err, ErrExist) && openFlags&openExcl == 0 {
+		// Somebody was quicker, or the kernel did not know of it.
+		if e, err = fs.Lookup(ctx, parent, name); err == nil {
+			var r OpenResult
+			r, err = fs.Open(ctx, e.Ino, openFlags, fh)
+			return e, r, err
+		}
+	}
+	if err != nil {
+		return Entry{}, OpenResult{}, err
+	}
+	fs.newHandle(fh, e.Ino, openFlags)
+	return e, OpenResult{KeepCache: true}, nil
+}
+
+// make enters a new inode under a name that is not taken.
+func (fs *FS) make(ctx context.Context, parent Ino, name string, n index.Inode, settle time.Duration) (Entry, error) {
+	if len(name) > nameMax {
+		return Entry{}, ErrNameTooLong
+	}
+	if err := fs.writable(ctx, parent); err != nil {
+		return Entry{}, err
+	}
+	if _, _, err := fs.resolve(ctx, parent, name); err == nil {
+		return Entry{}, ErrExist
+	} else if !errors.Is(err, ErrNotExist) {
+		return Entry{}, err
+	}
+	var dir index.Inode
+	err := fs.change(func(c *change) error {
+		var err error
+		if dir, err = c.Inode(parent); err != nil {
+			return notExist(err)
+		}
+		if dir.Nlink == 0 {
+			return ErrNotExist
+		}
+		if _, err := c.Lookup(parent, name); !errors.Is(err, index.ErrNotFound) {
+			return errors.Join(ErrExist, err)
+		}
+		n.Ino, n.Nlink = c.NewIno(), 1
+		n.Atime, n.Mtime, n.Ctime = c.now, c.now, c.now
+		if dir.Mode&setGID != 0 {
+			n.GID = dir.GID
+			if n.Dir != nil {
+				n.Mode |= setGID
+			}
+		}
+		if err := errors.Join(c.Enter(parent, name, n.Ino), c.put(n, settle), c.touchDir(parent)); err != nil {
+			return err
+		}
+		return fs.fits(c.Tx, n)
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	return fs.entry(dir, n), nil
+}
+
+// fits checks that an inode's path can be a key.
+func (fs *FS) fits(r writeback.Reader, n index.Inode) error {
+	_, err := writeback.KeyOf(r, fs.Layout, n)
+	switch {
+	case errors.Is(err, layout.ErrNameTooLong):
+		return errors.Join(ErrNameTooLong, err)
+	case errors.Is(err, layout.ErrReserved):
+		return errors.Join(ErrNotPermitted, err)
+	case errors.Is(err, layout.ErrInvalidPath):
+		return errors.Join(ErrInvalid, err)
+	}
+	return err
+}

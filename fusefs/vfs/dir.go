@@ -1,0 +1,135 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"objvol/fusefs/index"
+)
+
+// Cookies of "." and ".."; those of names are the index's, which leaves these free.
+const (
+	cookieDot    = 1
+	cookieDotDot = 2
+)
+
+// readBatch is how many names are looked at before the first is reported.
+const readBatch = 128
+
+// OpenDir opens a directory for reading as the handle fh.
+func (fs *FS) OpenDir(ctx context.Context, ino Ino, fh uint64) error {
+	if _, err := fs.fresh(ctx, ino); err != nil {
+		return err
+	}
+	fs.newHandle(fh, ino, 0)
+	return nil
+}
+
+// ReleaseDir closes a directory's handle.
+func (fs *FS) ReleaseDir(fh uint64) { fs.dropHandle(fh) }
+
+// ReadDir reports the names of a directory that come after a cookie, each that exists all
+// the time exactly once, until emit returns false. With plus set they come with their
+// inodes.
+func (fs *FS) ReadDir(ctx context.Context, fh, cookie uint64, plus bool, emit func(DirEntry) bool) error {
+	h, err := fs.handle(fh)
+	if err != nil {
+		return err
+	}
+	dir, err := fs.Index.Inode(h.ino)
+	if err != nil {
+		return notExist(err)
+	}
+	if cookie < cookieDot && !emit(DirEntry{Name: ".", Ino: h.ino, Type: typeDir, Cookie: cookieDot}) {
+		return nil
+	}
+	if cookie < cookieDotDot {
+		parent := h.ino
+		if names, err := fs.Index.Names(h.ino); err == nil && len(names) > 0 {
+			parent = names[0].Parent
+		}
+		if !emit(DirEntry{Name: "..", Ino: parent, Type: typeDir, Cookie: cookieDotDot}) {
+			return nil
+		}
+	}
+	after := cookie
+	for {
+		batch, err := fs.readNames(ctx, dir, after, plus)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		for _, e := range batch {
+			if e.Ino != 0 && !emit(e) {
+				return nil
+			}
+			after = e.Cookie
+		}
+	}
+}
+
+// readNames reads the next names of a directory. One whose inode is gone has Ino 0.
+func (fs *FS) readNames(ctx context.Context, dir index.Inode, after uint64, plus bool) ([]DirEntry, error) {
+	var names []index.Dirent
+	err := fs.Index.Dirents(dir.Ino, after, func(d index.Dirent) bool {
+		names = append(names, d)
+		return len(names) < readBatch
+	})
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]DirEntry, len(names))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(looksAtOnce)
+	for i, d := range names {
+		entries[i] = DirEntry{Name: d.Name, Cookie: d.Cookie}
+		n, err := fs.Index.Inode(d.Ino)
+		if errors.Is(err, index.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !n.Vague || !plus {
+			fs.fill(&entries[i], dir, n, plus)
+			continue
+		}
+		g.Go(func() error {
+			n, err := fs.known(ctx, d.Ino)
+			if errors.Is(err, ErrNotExist) {
+				return nil
+			}
+			if err == nil {
+				fs.fill(&entries[i], dir, n, true)
+			}
+			return err
+		})
+	}
+	return entries, g.Wait()
+}
+
+// fill completes an entry with what is known of its inode.
+func (fs *FS) fill(e *DirEntry, dir, n index.Inode, plus bool) {
+	e.Ino = n.Ino
+	if !n.Vague || n.Dir != nil {
+		e.Type = n.Mode & typeMask
+	}
+	if plus {
+		entry := fs.entry(dir, n)
+		e.Entry = &entry
+	}
+}
+
+// FsyncDir waits until the names of a directory are in the bucket, or with SyncLocal on
+// the local disk.
+func (fs *FS) FsyncDir(ctx context.Context, fh uint64) error {
+	h, err := fs.handle(fh)
+	if err != nil {
+		return err
+	}
+	if fs.SyncLocal {
+		return fs.Index.Sync()
+	}
+	return fs.ioError(ctx, fs.wb.SyncDir(ctx, h.ino))
+}

@@ -1,0 +1,42 @@
+// Package vfs is the filesystem itself: it knows what POSIX wants, and neither FUSE nor S3.
+//
+// # Words
+//
+// An inode is a file, whatever its names; its number is never reused. A name (dirent)
+// enters an inode in a directory. A handle is an open file or directory. The index holds
+// all of it on this host and is the one truth: every operation is one transaction of
+// the index, in which the state is looked at, judged and changed. Nothing is kept in
+// memory that the index could tell, except for files that are open or being sent
+// (node).
+//
+// # Where bytes are
+//
+// A regular file's bytes are in its content file where they are resident; below BaseLen
+// in its object; else they are zeros. Only content.go decides which.
+//
+//	        open, read            fetch             evict
+//	absent ------------> partly ---------> whole ----------> absent     (clean)
+//	                        \                 \
+//	                   write \           write \     landed
+//	                          v                 v   -------> clean      (dirty: the
+//	                         dirty ----------> dirty                     write-back's)
+//
+// The first write after the content was last sent raises Inode.Gen and queues the inode,
+// before a byte changes: a crash between the two sends a file too many, never one too
+// few. Content files are replaced, not cleared: whoever still reads the old one reads
+// what was true when he began.
+//
+// # Names and freshness
+//
+// A directory is listed once into the index and again when it is older than the
+// volume's ttl (freshness.go). What the kernel may remember is what is left of that
+// time. Listings never overrule changes of ours (hard-cases 9).
+//
+// # Locks
+//
+//	node.mu        content of one open file: reads share it, writes hold it alone
+//	index.Update   the one writer of the index; inside it nothing waits
+//	FS.mu, leaf mutexes   tables in memory; they call nobody
+//
+// taken in this order, and none of them over a request to the store.
+package vfs

@@ -1,0 +1,239 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"objvol/fusefs/index"
+	"objvol/fusefs/writeback"
+)
+
+const (
+	// staleWait is how long a stale directory's listing is waited for before the old
+	// answer is given (hard-cases 14).
+	staleWait = time.Second
+	// listTime bounds a listing that a program waits for.
+	listTime = 5 * time.Minute
+	// unlistedTTL is how long the kernel may remember a name of a directory that is not
+	// listed yet.
+	unlistedTTL = time.Second
+	// listingShare is how many times longer a listing is believed than it took.
+	listingShare = 20
+)
+
+// life is how long a directory's listing is believed.
+func (fs *FS) life(d *index.Dir) time.Duration { return max(fs.TTL, listingShare*d.Took) }
+
+// entryTTL is how long the kernel may remember a name in a directory, or its absence.
+func (fs *FS) entryTTL(dir index.Inode) time.Duration {
+	if dir.Dir == nil || !dir.Dir.Listed {
+		return min(unlistedTTL, fs.TTL)
+	}
+	return min(max(0, fs.life(dir.Dir)-time.Since(dir.Dir.ListedAt)), fs.TTL)
+}
+
+// attrTTL is how long the kernel may remember an inode's attributes: they come from the
+// listing of the directory that it is in.
+func (fs *FS) attrTTL(n index.Inode) time.Duration {
+	if n.Ino == Root {
+		return fs.TTL
+	}
+	names, err := fs.Index.Names(n.Ino)
+	if err != nil || len(names) == 0 {
+		return 0
+	}
+	dir, err := fs.Index.Inode(names[0].Parent)
+	if err != nil {
+		return 0
+	}
+	return fs.entryTTL(dir)
+}
+
+// NegativeTTL is how long the kernel may remember that a name does not exist.
+func (fs *FS) NegativeTTL() time.Duration { return min(unlistedTTL, fs.TTL) }
+
+// fresh makes sure that the index may answer for a directory: it is listed, and young
+// enough. Where the store does not answer in time, a stale listing does.
+func (fs *FS) fresh(ctx context.Context, ino Ino) (index.Inode, error) {
+	n, err := fs.Index.Inode(ino)
+	if err != nil {
+		return n, notExist(err)
+	}
+	if n.Dir == nil {
+		return n, ErrNotDir
+	}
+	if !n.Dir.Listed {
+		if err := fs.await(ctx, fs.listing(ino), listTime); err != nil {
+			return n, err
+		}
+		n, err = fs.Index.Inode(ino)
+		return n, notExist(err)
+	}
+	return fs.young(ctx, n)
+}
+
+// young refreshes a listed directory by its age: not at all, behind the answer, or
+// before it.
+func (fs *FS) young(ctx context.Context, n index.Inode) (index.Inode, error) {
+	age, life := time.Since(n.Dir.ListedAt), fs.life(n.Dir)
+	if age <= life/2 {
+		return n, nil
+	}
+	f := fs.listing(n.Ino)
+	if age <= life {
+		return n, nil
+	}
+	if err := fs.await(ctx, f, staleWait); err != nil {
+		if errors.Is(err, ErrInterrupted) {
+			return n, err
+		}
+		fs.stale.Add(1)
+		return n, nil
+	}
+	n, err := fs.Index.Inode(n.Ino)
+	return n, notExist(err)
+}
+
+// flight is a listing under way.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+// listing starts the listing of a directory, or joins the one under way.
+func (fs *FS) listing(dir Ino) *flight {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f, ok := fs.listings[dir]; ok {
+		return f
+	}
+	f := &flight{done: make(chan struct{})}
+	if fs.closed {
+		f.err = ErrInterrupted
+		close(f.done)
+		return f
+	}
+	fs.listings[dir] = f
+	fs.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(fs.ctx, listTime)
+		defer cancel()
+		f.err = fs.list(ctx, dir)
+		if f.err != nil && fs.ctx.Err() == nil {
+			fs.Log.Warn("a directory was not listed", "inode", uint64(dir), "error", f.err)
+		}
+		fs.mu.Lock()
+		delete(fs.listings, dir)
+		fs.mu.Unlock()
+		close(f.done)
+	})
+	return f
+}
+
+// await waits for a listing, at most so long.
+func (fs *FS) await(ctx context.Context, f *flight, limit time.Duration) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return f.err
+	case <-timer.C:
+		return ErrTimedOut
+	case <-ctx.Done():
+		return ErrInterrupted
+	}
+}
+
+// resolve returns the inode of a name, asking the bucket where the index cannot answer.
+// The directory comes with it.
+func (fs *FS) resolve(ctx context.Context, parent Ino, name string) (dir, n index.Inode, err error) {
+	if dir, err = fs.Index.Inode(parent); err != nil {
+		return dir, n, notExist(err)
+	}
+	if dir.Dir == nil {
+		return dir, n, ErrNotDir
+	}
+	if dir.Dir.Listed {
+		if dir, err = fs.young(ctx, dir); err != nil {
+			return dir, n, err
+		}
+	}
+	n, err = fs.child(parent, name)
+	if !errors.Is(err, ErrNotExist) || dir.Dir.Listed {
+		return dir, n, err
+	}
+	// One look at one name does not wait for the listing of a large directory
+	// (hard-cases 15); it goes on behind.
+	f := fs.listing(parent)
+	probed := make(chan error, 1)
+	if !fs.begin() {
+		return dir, n, ErrInterrupted
+	}
+	go func() {
+		defer fs.tasks.Done()
+		probed <- fs.probe(fs.ctx, dir, name)
+	}()
+	select {
+	case <-f.done:
+		if f.err != nil {
+			err = fs.awaitProbe(ctx, probed)
+		} else {
+			err = nil
+		}
+	case err = <-probed:
+	case <-ctx.Done():
+		err = ErrInterrupted
+	}
+	if err != nil {
+		return dir, n, err
+	}
+	if dir, err = fs.Index.Inode(parent); err != nil {
+		return dir, n, notExist(err)
+	}
+	n, err = fs.child(parent, name)
+	return dir, n, err
+}
+
+func (fs *FS) awaitProbe(ctx context.Context, probed <-chan error) error {
+	select {
+	case err := <-probed:
+		return err
+	case <-ctx.Done():
+		return ErrInterrupted
+	}
+}
+
+// child returns the inode of a name that the index has.
+func (fs *FS) child(parent Ino, name string) (index.Inode, error) {
+	ino, err := fs.Index.Lookup(parent, name)
+	if err != nil {
+		return index.Inode{}, notExist(err)
+	}
+	n, err := fs.Index.Inode(ino)
+	return n, notExist(err)
+}
+
+// writable makes sure that names can be changed in a directory: its own attributes, which
+// will be written again with new times, are known.
+func (fs *FS) writable(ctx context.Context, dir Ino) error {
+	if fs.ReadOnly {
+		return ErrReadOnly
+	}
+	n, err := fs.known(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if n.Dir == nil {
+		return ErrNotDir
+	}
+	return nil
+}
+
+// dirPath returns a directory's path and the prefix of what lies in it.
+func (fs *FS) dirPath(r writeback.Reader, ino Ino) (path, prefix string, err error) {
+	if path, err = writeback.Path(r, ino); err != nil {
+		return "", "", notExist(err)
+	}
+	prefix, err = fs.Layout.ListPrefix(path)
+	return path, prefix, err
+}

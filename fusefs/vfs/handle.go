@@ -1,0 +1,183 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+
+	"objvol/fusefs/index"
+)
+
+// open(2)'s flags, as they arrive from the kernel.
+const (
+	accessMode = 0o3
+	readOnly   = 0o0
+	openExcl   = 0o200
+	openTrunc  = 0o1000
+)
+
+// handle is an open file or directory. It is immutable but for its errors.
+type handle struct {
+	ino   Ino
+	node  *node // nil for directories
+	write bool
+	// reported is how many failed uploads of the inode this handle was told of.
+	// node.errs protects it.
+	reported uint64
+}
+
+// Open opens a file as the handle fh.
+func (fs *FS) Open(ctx context.Context, ino Ino, flags uint32, fh uint64) (OpenResult, error) {
+	n, err := fs.known(ctx, ino)
+	if err != nil {
+		return OpenResult{}, err
+	}
+	if n.Dir != nil {
+		return OpenResult{}, ErrIsDir
+	}
+	write := flags&accessMode != readOnly || flags&openTrunc != 0
+	if write && fs.ReadOnly {
+		return OpenResult{}, ErrReadOnly
+	}
+	fs.newHandle(fh, ino, flags)
+	if flags&openTrunc != 0 {
+		if err := fs.truncate(ctx, ino, 0); err != nil {
+			fs.dropHandle(fh)
+			return OpenResult{}, err
+		}
+	}
+	// When the bucket's content changes, the kernel's pages are dropped then.
+	return OpenResult{KeepCache: true}, nil
+}
+
+func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) {
+	h := &handle{ino: ino, write: flags&accessMode != readOnly}
+	h.node = fs.acquire(ino)
+	h.reported = h.node.failures()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	h.node.handles++
+	fs.handles[fh] = h
+}
+
+// handle returns an open handle. Errors: ErrBadHandle.
+func (fs *FS) handle(fh uint64) (*handle, error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	h, ok := fs.handles[fh]
+	if !ok {
+		return nil, ErrBadHandle
+	}
+	return h, nil
+}
+
+// dropHandle ends a handle and returns it, nil if there was none.
+func (fs *FS) dropHandle(fh uint64) *handle {
+	fs.mu.Lock()
+	h, ok := fs.handles[fh]
+	if ok {
+		delete(fs.handles, fh)
+		h.node.handles--
+	}
+	fs.mu.Unlock()
+	if ok {
+		fs.release(h.node)
+	}
+	return h
+}
+
+// isOpen reports whether an inode has handles.
+func (fs *FS) isOpen(ino Ino) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	n, ok := fs.nodes[ino]
+	return ok && n.handles > 0
+}
+
+// Flush is called at every close(2). A failure of an upload in the background is
+// reported here once. With CloseBucket it waits until the file is in the bucket.
+func (fs *FS) Flush(ctx context.Context, fh uint64) error {
+	h, err := fs.handle(fh)
+	if err != nil {
+		return err
+	}
+	if err := h.node.failure(h); err != nil {
+		return err
+	}
+	dirty, err := fs.Index.IsDirty(h.ino)
+	if err != nil || !dirty {
+		return err
+	}
+	fs.wb.Dirty(h.ino, settleFile)
+	if fs.CloseBucket && h.write {
+		return fs.ioError(ctx, fs.wb.Sync(ctx, h.ino))
+	}
+	return nil
+}
+
+// Fsync waits until the file is in the bucket, with its name and what the name depends
+// on; with SyncLocal until it is on the local disk.
+func (fs *FS) Fsync(ctx context.Context, fh uint64, _ bool) error {
+	h, err := fs.handle(fh)
+	if err != nil {
+		return err
+	}
+	if err := h.node.failure(h); err != nil {
+		return err
+	}
+	if fs.SyncLocal {
+		return fs.syncLocal(h.node)
+	}
+	return fs.ioError(ctx, fs.wb.Sync(ctx, h.ino))
+}
+
+// syncLocal makes a file's content and then what the index knows of it durable.
+func (fs *FS) syncLocal(n *node) error {
+	c, err := fs.Index.Content(n.ino)
+	if err != nil {
+		return err
+	}
+	if c.File != 0 {
+		f, done, err := n.open(fs.Cache, c.File)
+		if err != nil {
+			return err
+		}
+		err = f.Sync()
+		done()
+		if err != nil {
+			return err
+		}
+	}
+	return fs.Index.Sync()
+}
+
+// Release ends a handle. The content of an unlinked inode goes with its last one.
+func (fs *FS) Release(fh uint64) {
+	h := fs.dropHandle(fh)
+	if h == nil {
+		return
+	}
+	if n, err := fs.Index.Inode(h.ino); err == nil && n.Nlink == 0 && !fs.isOpen(h.ino) {
+		if err := fs.bury(h.ino); err != nil && !errors.Is(err, ErrNotExist) {
+			fs.Log.Warn("an unlinked inode stays", "inode", uint64(h.ino), "error", err)
+		}
+		return
+	}
+	dirty, err := fs.Index.IsDirty(h.ino)
+	if err == nil && dirty {
+		fs.wb.Dirty(h.ino, settleFile)
+	}
+}
+
+// dropContent takes the content from an inode's record, and returns the content file
+// that is not needed any more. What the bucket has of an inode with a name stays readable.
+func dropContent(tx *index.Tx, n index.Inode) (uint64, error) {
+	c, err := tx.Content(n.Ino)
+	if err != nil {
+		return 0, err
+	}
+	kept := index.Content{}
+	if n.Nlink > 0 {
+		kept.BaseLen = c.BaseLen
+	}
+	return c.File, tx.PutContent(n.Ino, kept)
+}

@@ -1,0 +1,152 @@
+package vfs
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"objvol/fusefs/cache"
+	"objvol/fusefs/extent"
+	"objvol/fusefs/writeback"
+)
+
+// uploads is what the write-back sees of a filesystem.
+type uploads struct{ fs *FS }
+
+var _ writeback.Files = uploads{}
+
+// Open implements writeback.Files.
+func (u uploads) Open(ctx context.Context, ino Ino, private bool) (writeback.Content, error) {
+	nd := u.fs.acquire(ino)
+	up, err := u.fs.upload(ctx, nd, private)
+	if err != nil {
+		u.fs.release(nd)
+		return nil, err
+	}
+	return up, nil
+}
+
+// upload is a file's content at the moment when its sending began.
+type upload struct {
+	fs       *FS
+	node     *node
+	gen      uint64
+	size     int64
+	resident extent.Set
+	file     io.ReaderAt // nil: all zeros
+	close    func() error
+	private  bool
+}
+
+// upload completes a file's content and fixes the generation that is sent.
+func (fs *FS) upload(ctx context.Context, nd *node, private bool) (*upload, error) {
+	for range fetchTries {
+		if err := fs.complete(ctx, nd); err != nil {
+			return nil, err
+		}
+		up, err := fs.fix(nd, private)
+		if up != nil || err != nil {
+			return up, err
+		}
+	}
+	return nil, fmt.Errorf("%w: content of inode %d is gone each time", ErrStale, nd.ino)
+}
+
+// fix opens the content for sending, unless some of it was evicted again.
+func (fs *FS) fix(nd *node, private bool) (*upload, error) {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	n, c, err := fs.content(nd.ino)
+	if err != nil || len(absent(c, 0, n.Size)) > 0 {
+		return nil, err
+	}
+	up := &upload{fs: fs, node: nd, gen: n.Gen, size: n.Size, resident: c.Resident, private: private, close: func() error { return nil }}
+	if c.File != 0 {
+		f, done, err := nd.open(fs.Cache, c.File)
+		if err != nil {
+			return nil, err
+		}
+		if err := up.use(f, done); err != nil {
+			return nil, err
+		}
+	}
+	nd.sent = max(nd.sent, n.Gen)
+	return up, nil
+}
+
+// use reads from a content file, or from a private copy of it.
+func (u *upload) use(f *cache.File, done func()) error {
+	if !u.private {
+		u.file = f
+		u.close = func() error { done(); return nil }
+		return nil
+	}
+	defer done()
+	copied, err := f.Snapshot()
+	if err != nil {
+		return noSpace(err)
+	}
+	u.file, u.close = copied, copied.Close
+	return nil
+}
+
+// Size implements writeback.Content.
+func (u *upload) Size() int64 { return u.size }
+
+// Gen implements writeback.Content.
+func (u *upload) Gen() uint64 { return u.gen }
+
+// Changed implements writeback.Content.
+func (u *upload) Changed() bool {
+	if u.private {
+		return false
+	}
+	n, err := u.fs.Index.Inode(u.node.ino)
+	return err != nil || n.Gen != u.gen
+}
+
+// ReadAt implements io.ReaderAt.
+func (u *upload) ReadAt(p []byte, off int64) (int, error) {
+	n := int(max(0, min(int64(len(p)), u.size-off)))
+	var err error
+	if n > 0 {
+		if u.file == nil {
+			clear(p[:n])
+		} else if err = readResident(u.file, u.resident, off, p[:n]); err != nil {
+			return 0, err
+		}
+	}
+	if n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Close implements writeback.Content.
+func (u *upload) Close() error {
+	defer u.fs.release(u.node)
+	return u.close()
+}
+
+// Replaced implements writeback.Files.
+func (u uploads) Replaced(ino Ino, file uint64) {
+	u.fs.discarded(ino, file)
+	u.fs.notices.inode(ino)
+}
+
+// EntryChanged implements writeback.Files.
+func (u uploads) EntryChanged(parent Ino, name string) { u.fs.notices.entry(parent, name) }
+
+// Landed implements writeback.Files.
+func (u uploads) Landed(ino Ino) {
+	if n, c, err := u.fs.content(ino); err == nil && c.File != 0 {
+		u.fs.account(n, c)
+	}
+}
+
+// Failed implements writeback.Files.
+func (u uploads) Failed(ino Ino, err error) {
+	if nd := u.fs.peek(ino); nd != nil {
+		nd.fail(err)
+	}
+}

@@ -1,0 +1,260 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"objvol/fusefs/cache"
+	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
+	"objvol/fusefs/writeback"
+	"objvol/objstore"
+)
+
+// Config is what a filesystem stands on. Index, Cache, Bucket, Layout and Log are needed.
+type Config struct {
+	Index  *index.Index
+	Cache  *cache.Cache
+	Bucket objstore.Bucket
+	Layout layout.Layout
+	Log    *slog.Logger
+
+	// Defaults are the attributes of objects that say nothing about themselves.
+	Defaults layout.Defaults
+	// TTL bounds how long a change made by another client can stay unseen.
+	TTL time.Duration
+	// ReadOnly refuses every change.
+	ReadOnly bool
+	// SyncLocal lets fsync wait for the local disk only, not for the bucket.
+	SyncLocal bool
+	// CloseBucket lets close(2) wait until the file is in the bucket.
+	CloseBucket bool
+	// CacheSize is how many bytes of clean content stay on this host; dirty content
+	// does not count against it.
+	CacheSize int64
+	// Reserve is how many bytes of the local disk stay free: writers get ErrNoSpace.
+	Reserve int64
+	// Host names this host in the names of conflict files.
+	Host string
+	// BootID names the present run of the kernel: after another one, clean content is
+	// fetched again (hard-cases 4).
+	BootID string
+}
+
+// FS is one volume's filesystem. Its methods may be called from many goroutines.
+type FS struct {
+	Config
+	wb *writeback.Writeback
+
+	ctx    context.Context // of everything that outlives a request
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu       sync.Mutex // protects what follows; a leaf
+	nodes    map[Ino]*node
+	handles  map[uint64]*handle
+	listings map[Ino]*flight
+	closed   bool
+
+	ledger  cache.Ledger
+	evict   chan struct{}
+	notices notices
+	looks   chan struct{} // bounds the attribute look-ups under way
+
+	hits, misses atomic.Int64
+	stale        atomic.Int64
+}
+
+// looksAtOnce is how many attributes are asked for at once.
+const looksAtOnce = 32
+
+// New opens the filesystem on its local state, which may be empty, and starts sending
+// what is not in the bucket yet. ctx bounds the first look at the bucket.
+func New(ctx context.Context, c Config) (*FS, error) {
+	fs := &FS{
+		Config:   c,
+		nodes:    make(map[Ino]*node),
+		handles:  make(map[uint64]*handle),
+		listings: make(map[Ino]*flight),
+		evict:    make(chan struct{}, 1),
+		looks:    make(chan struct{}, looksAtOnce),
+	}
+	fs.notices.wake = make(chan struct{}, 1)
+	fs.ctx, fs.cancel = context.WithCancel(context.Background())
+	fs.wb = writeback.New(writeback.Config{
+		Index: c.Index, Bucket: c.Bucket, Layout: c.Layout, Defaults: c.Defaults,
+		Files: uploads{fs}, Host: c.Host, Log: c.Log,
+	})
+	if err := errors.Join(fs.root(ctx), fs.reboot(), fs.sweep()); err != nil {
+		fs.cancel()
+		return nil, err
+	}
+	if err := fs.wb.Start(); err != nil {
+		fs.cancel()
+		return nil, err
+	}
+	fs.tasks.Go(fs.evictor)
+	fs.tasks.Go(fs.notifier)
+	return fs, nil
+}
+
+// root makes the root directory's inode in a new index, with the attributes of its
+// marker if the bucket has one.
+func (fs *FS) root(ctx context.Context) error {
+	if _, err := fs.Index.Inode(Root); !errors.Is(err, index.ErrNotFound) {
+		return err
+	}
+	key := fs.Layout.Root()
+	head, err := fs.Bucket.Head(ctx, key)
+	found := err == nil
+	if err != nil && !errors.Is(err, objstore.ErrNotFound) {
+		return fmt.Errorf("look at the volume: %w", err)
+	}
+	attr, _, foreign := layout.Decode(head, true, fs.Defaults)
+	return fs.Index.Update(func(tx *index.Tx) error {
+		n := index.Inode{
+			Ino: Root, Nlink: 1, Mode: attr.Mode, UID: attr.UID, GID: attr.GID,
+			Atime: attr.Atime, Mtime: attr.Mtime, Ctime: attr.Ctime, Dir: &index.Dir{},
+		}
+		if !found {
+			now := coarseNow()
+			n.Atime, n.Mtime, n.Ctime = now, now, now
+			return tx.PutInode(n)
+		}
+		n.Placed = key
+		k := index.Key{Key: key, ETag: head.ETag, LastModified: head.LastModified, Size: head.Size, Owner: Root, Foreign: index.Foreign(foreign)}
+		return errors.Join(tx.PutInode(n), tx.PutKey(k))
+	})
+}
+
+// metaBoot is where the index keeps the boot in which it was last open.
+const metaBoot = "boot"
+
+// reboot drops clean content that was written before another boot: the disk may have
+// lost bytes that the index thinks resident. Dirty content stays, as on a local disk.
+func (fs *FS) reboot() error {
+	last, err := fs.Index.Meta(metaBoot)
+	if err != nil && !errors.Is(err, index.ErrNotFound) {
+		return err
+	}
+	if string(last) == fs.BootID {
+		return nil
+	}
+	var clean []Ino
+	err = fs.Index.Contents(func(ino Ino, c index.Content) bool {
+		if n, err := fs.Index.Inode(ino); err == nil && c.File != 0 && isClean(n) {
+			clean = append(clean, ino)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return fs.Index.Update(func(tx *index.Tx) error {
+		for _, ino := range clean {
+			n, err := tx.Inode(ino)
+			if err != nil {
+				return err
+			}
+			if _, err := dropContent(tx, n); err != nil {
+				return err
+			}
+		}
+		return tx.PutMeta(metaBoot, []byte(fs.BootID))
+	})
+}
+
+// sweep removes what a crash left: unlinked inodes, and content files that no inode
+// has. The ledger learns what is there.
+func (fs *FS) sweep() error {
+	var orphans []Ino
+	if err := fs.Index.Orphans(func(ino Ino) bool { orphans = append(orphans, ino); return true }); err != nil {
+		return err
+	}
+	for _, ino := range orphans {
+		if err := fs.bury(ino); err != nil {
+			return err
+		}
+	}
+	wanted := make(map[Ino]uint64)
+	err := fs.Index.Contents(func(ino Ino, c index.Content) bool {
+		if c.File != 0 {
+			wanted[ino] = c.File
+			n, err := fs.Index.Inode(ino)
+			fs.ledger.Set(uint64(ino), c.Resident.Size(), err == nil && isClean(n))
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return fs.Cache.Walk(func(ino, gen uint64, _ string) error {
+		if wanted[Ino(ino)] == gen {
+			return nil
+		}
+		return fs.Cache.Remove(ino, gen)
+	})
+}
+
+// Drain waits until the bucket has everything, without settling times. When ctx ends
+// first it returns a *writeback.PendingError, and the work goes on.
+func (fs *FS) Drain(ctx context.Context) error { return fs.wb.Drain(ctx) }
+
+// State are the numbers of a volume that metrics and status show.
+type State struct {
+	DirtyFiles int
+	DirtyBytes int64
+	Queue      int
+	CacheBytes int64
+	CacheHits  int64 // reads answered from this host
+	CacheMiss  int64 // reads that asked the bucket
+	Stale      int64 // answers given although the bucket did not confirm them in time
+	Conflicts  int64
+	LastError  error
+}
+
+// State returns the numbers of now. It reads the queue of the index.
+func (fs *FS) State() State {
+	s := State{
+		Queue: fs.wb.QueueLength(), CacheBytes: fs.ledger.Total(),
+		CacheHits: fs.hits.Load(), CacheMiss: fs.misses.Load(), Stale: fs.stale.Load(),
+		Conflicts: fs.wb.Conflicts(), LastError: fs.wb.LastError(),
+	}
+	if p, err := fs.wb.Pending(1); err == nil {
+		s.DirtyFiles, s.DirtyBytes = p.Files, p.Bytes
+	}
+	return s
+}
+
+// Close stops all work and waits for it. What is not in the bucket stays in the index.
+// The index and the cache stay open: they are the caller's.
+func (fs *FS) Close() {
+	fs.mu.Lock()
+	fs.closed = true
+	fs.mu.Unlock()
+	fs.cancel()
+	fs.wb.Close()
+	fs.tasks.Wait()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, n := range fs.nodes {
+		n.closeFile()
+	}
+}
+
+// begin announces work that Close waits for until its tasks.Done; after Close it is not
+// to be done.
+func (fs *FS) begin() bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.closed {
+		return false
+	}
+	fs.tasks.Add(1)
+	return true
+}

@@ -1,0 +1,165 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+
+	"objvol/fusefs/index"
+)
+
+// sizeMax is the largest file that S3 can hold, in bytes: 10,000 parts of 5 GiB.
+const sizeMax = 10_000 * (5 << 30)
+
+// Write writes to an open file, beyond its end too. With killPriv set, setuid and setgid
+// bits go first.
+func (fs *FS) Write(ctx context.Context, fh uint64, off int64, data []byte, killPriv bool) (int, error) {
+	h, err := fs.handle(fh)
+	if err != nil {
+		return 0, err
+	}
+	if len(data) == 0 {
+		return 0, nil
+	}
+	if off+int64(len(data)) > sizeMax {
+		return 0, ErrTooBig
+	}
+	nd := h.node
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	n, c, err := fs.begun(nd, killPriv)
+	if err != nil {
+		return 0, err
+	}
+	if c, err = fs.contentFile(nd, c); err != nil {
+		return 0, err
+	}
+	if err := fs.room(n, off+int64(len(data))); err != nil {
+		return 0, err
+	}
+	f, done, err := nd.open(fs.Cache, c.File)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	written, err := f.WriteAt(data, off)
+	if written == 0 {
+		return 0, noSpace(err)
+	}
+	return written, fs.wrote(nd, n, c, off, int64(written))
+}
+
+// begun records, before a byte changes, that the content differs from the bucket's: a
+// crash after it sends a file too many, never one too few. The caller holds nd.mu.
+func (fs *FS) begun(nd *node, dropPriv bool) (index.Inode, index.Content, error) {
+	n, c, err := fs.content(nd.ino)
+	if err != nil {
+		return n, c, err
+	}
+	drops := dropPriv && n.Mode&(setUID|setGID) != 0
+	if n.Gen > max(n.PlacedGen, nd.sent) && !drops {
+		return n, c, nil
+	}
+	err = fs.change(func(tx *change) error {
+		var err error
+		if n, err = tx.Inode(nd.ino); err != nil {
+			return notExist(err)
+		}
+		if n.Gen <= max(n.PlacedGen, nd.sent) {
+			n.Gen = max(n.PlacedGen, nd.sent) + 1
+		}
+		if drops && killPriv(&n) {
+			n.AttrGen++
+		}
+		return tx.put(n, settleOpen)
+	})
+	if err == nil {
+		// A replacement by the bucket's version is over now: ours is the newer one.
+		c, err = fs.Index.Content(nd.ino)
+	}
+	return n, c, err
+}
+
+// wrote records what a write has changed: what is resident, the size and the times. The
+// clock ticks every few milliseconds, so that most writes into resident bytes change
+// nothing that must be recorded. The caller holds nd.mu.
+func (fs *FS) wrote(nd *node, n index.Inode, c index.Content, off, length int64) error {
+	now := coarseNow()
+	resident := c.Resident.Covers(off, length)
+	if resident && off+length <= n.Size && n.Mtime.Equal(now) {
+		return nil
+	}
+	err := fs.Index.Update(func(tx *index.Tx) error {
+		n, err := tx.Inode(nd.ino)
+		if err != nil {
+			return notExist(err)
+		}
+		n.Size = max(n.Size, off+length)
+		n.Mtime, n.Ctime = now, now
+		err = tx.PutInode(n)
+		if !resident {
+			c.Resident.Add(off, length)
+			err = errors.Join(err, tx.PutContent(nd.ino, c))
+		}
+		return err
+	})
+	if err == nil && !resident {
+		fs.account(n, c)
+	}
+	return err
+}
+
+// truncate sets a file's size.
+func (fs *FS) truncate(ctx context.Context, ino Ino, size int64) error {
+	if size < 0 || size > sizeMax {
+		return ErrTooBig
+	}
+	if fs.ReadOnly {
+		return ErrReadOnly
+	}
+	nd := fs.acquire(ino)
+	defer fs.release(nd)
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	n, err := fs.Index.Inode(ino)
+	if err != nil {
+		return notExist(err)
+	}
+	if n.Dir != nil {
+		return ErrIsDir
+	}
+	if !isRegular(n) {
+		return ErrInvalid
+	}
+	if n, _, err = fs.begun(nd, false); err != nil {
+		return err
+	}
+	var c index.Content
+	err = fs.Index.Update(func(tx *index.Tx) error {
+		var err error
+		if n, err = tx.Inode(ino); err != nil {
+			return notExist(err)
+		}
+		if c, err = tx.Content(ino); err != nil {
+			return err
+		}
+		now := coarseNow()
+		n.Size, n.Mtime, n.Ctime = size, now, now
+		c.BaseLen = min(c.BaseLen, size)
+		c.Resident.Truncate(size)
+		return errors.Join(tx.PutInode(n), tx.PutContent(ino, c))
+	})
+	if err != nil {
+		return err
+	}
+	fs.account(n, c)
+	if c.File == 0 {
+		return nil
+	}
+	f, done, err := nd.open(fs.Cache, c.File)
+	if err != nil {
+		return err
+	}
+	defer done()
+	// Only to give back space: what is not resident is not read.
+	return noSpace(f.Truncate(size))
+}

@@ -1,0 +1,181 @@
+package writeback
+
+import (
+	"errors"
+
+	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
+	"objvol/objstore"
+)
+
+const typeBits = 0o170000
+
+// Import enters an object that the index does not know as a new inode. The key's record
+// becomes the new inode's.
+func Import(tx *index.Tx, parent index.Ino, name, key string, obj objstore.Object, attr layout.Attr, foreign index.Foreign) (index.Ino, error) {
+	n := index.Inode{Ino: tx.NewIno(), Nlink: 1, Placed: key}
+	fill(&n, obj, attr)
+	if isMarker(key) {
+		n.Dir = &index.Dir{}
+		n.Size = 0
+	}
+	k := index.Key{Key: key, ETag: obj.ETag, LastModified: obj.LastModified, Size: obj.Size, Owner: n.Ino, Foreign: foreign}
+	err := errors.Join(tx.PutInode(n), tx.Enter(parent, name, n.Ino), tx.PutKey(k))
+	if err == nil && isRegular(n) {
+		err = tx.PutContent(n.Ino, index.Content{BaseLen: n.Size})
+	}
+	return n.Ino, err
+}
+
+// fill gives an inode the attributes of an object.
+func fill(n *index.Inode, obj objstore.Object, attr layout.Attr) {
+	n.Mode, n.UID, n.GID, n.Rdev = attr.Mode, attr.UID, attr.GID, attr.Rdev
+	n.Atime, n.Mtime, n.Ctime = attr.Atime, attr.Mtime, attr.Ctime
+	n.Size = obj.Size
+	n.Vague = !obj.HasMetadata
+	n.Target = ""
+}
+
+// Seen merges what a look at the bucket showed of the object of a known inode, whose
+// k.Owner it is. It is called inside index.Update; the returned function, which may be
+// nil, after the commit.
+//
+// An equal ETag says that nothing changed; a first sight of LastModified is noted, a
+// later one is a change of metadata that kept the ETag. What has changes of ours under
+// way is left alone: its conditional write finds out.
+func (w *Writeback) Seen(tx *index.Tx, n index.Inode, k index.Key, obj objstore.Object) (after func(), err error) {
+	same := k.ETag == obj.ETag
+	if same && (k.LastModified.IsZero() || k.LastModified.Equal(obj.LastModified)) && !(n.Vague && obj.HasMetadata) {
+		if k.LastModified.IsZero() {
+			k.LastModified = obj.LastModified
+			return nil, tx.PutKey(k)
+		}
+		return nil, nil
+	}
+	if n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen {
+		return nil, nil
+	}
+	attr, _, foreign := layout.Decode(obj, n.Dir != nil, w.Defaults)
+	k.ETag, k.LastModified, k.Size = obj.ETag, obj.LastModified, obj.Size
+	if obj.HasMetadata {
+		k.Foreign = index.Foreign(foreign)
+	}
+	if n.Dir != nil || same {
+		if !obj.HasMetadata && !n.Vague {
+			n.Vague = true // other metadata under the same ETag: ask for it when needed
+		} else {
+			size := n.Size
+			fill(&n, obj, attr)
+			if n.Dir != nil {
+				n.Size = size
+			}
+		}
+		ino := n.Ino
+		return func() { w.Files.Replaced(ino, 0) }, errors.Join(tx.PutInode(n), tx.PutKey(k))
+	}
+	return w.adopt(tx, n, k, attr, obj.HasMetadata)
+}
+
+// adopt gives an inode the content that another writer put at its key, and, as far as
+// ours have not changed, its attributes.
+func (w *Writeback) adopt(tx *index.Tx, n index.Inode, k index.Key, attr layout.Attr, known bool) (func(), error) {
+	c, err := tx.Content(n.Ino)
+	if err != nil {
+		return nil, err
+	}
+	obj := objstore.Object{Size: k.Size, HasMetadata: known}
+	if n.AttrGen == n.PlacedAttrGen {
+		fill(&n, obj, attr)
+	} else {
+		n.Size = k.Size
+	}
+	n.Gen++
+	n.PlacedGen, n.Sending = n.Gen, ""
+	k.Owner = n.Ino
+	err = errors.Join(tx.PutInode(n), tx.PutKey(k))
+	if isRegular(n) {
+		err = errors.Join(err, tx.PutContent(n.Ino, index.Content{BaseLen: n.Size}))
+	}
+	ino, file := n.Ino, c.File
+	return func() { w.Files.Replaced(ino, file) }, err
+}
+
+// seen merges a look at the one key of an inode.
+func (w *Writeback) seen(tx *index.Tx, ino index.Ino, key string, head objstore.Object, found bool) (func(), error) {
+	n, err := tx.Inode(ino)
+	if errors.Is(err, index.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	k, ok, err := tx.Key(key)
+	if err != nil || !ok || k.Owner != ino || n.Placed != key || k.Request != "" {
+		return nil, err
+	}
+	if found {
+		if n.Gen == n.PlacedGen && n.AttrGen > n.PlacedAttrGen && k.ETag != head.ETag {
+			attr, _, foreign := layout.Decode(head, n.Dir != nil, w.Defaults)
+			k.ETag, k.LastModified, k.Size, k.Foreign = head.ETag, head.LastModified, head.Size, index.Foreign(foreign)
+			return w.adopt(tx, n, k, attr, true)
+		}
+		return w.Seen(tx, n, k, head)
+	}
+	return w.lost(tx, n, k)
+}
+
+// lost handles an inode whose object another client removed. What is whole on this host
+// or has changes of ours is written again; the rest is gone with its name.
+func (w *Writeback) lost(tx *index.Tx, n index.Inode, k index.Key) (func(), error) {
+	c, err := tx.Content(n.Ino)
+	if err != nil {
+		return nil, err
+	}
+	n.Placed = ""
+	if err := tx.DeleteKey(k.Key); err != nil {
+		return nil, err
+	}
+	if isRegular(n) && n.Size > 0 && !c.Resident.Covers(0, min(c.BaseLen, n.Size)) {
+		names, err := tx.Names(n.Ino)
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range names {
+			err = errors.Join(err, tx.Remove(at.Parent, at.Name))
+		}
+		n.Nlink = 0
+		w.Log.Warn("an object was removed by another client", "key", k.Key)
+		return func() {
+			for _, at := range names {
+				w.Files.EntryChanged(at.Parent, at.Name)
+			}
+		}, errors.Join(err, tx.PutInode(n))
+	}
+	n.Gen = max(n.Gen, n.PlacedGen+1)
+	if n.Dir != nil {
+		n.Gen = n.PlacedGen
+		n.AttrGen = max(n.AttrGen, n.PlacedAttrGen+1)
+	}
+	return nil, errors.Join(tx.PutInode(n), tx.SetDirty(n.Ino))
+}
+
+// Vanished handles a name whose object a complete listing did not show: another client
+// removed it. What has changes of ours, or lies elsewhere still, stays. It is called
+// inside index.Update; the returned function, which may be nil, after the commit.
+func (w *Writeback) Vanished(tx *index.Tx, parent index.Ino, name string, n index.Inode, key string) (after func(), err error) {
+	if n.Placed != key || n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen || n.Sending != "" {
+		return nil, nil
+	}
+	c, err := tx.Content(n.Ino)
+	if err != nil {
+		return nil, err
+	}
+	n.Nlink--
+	n.Placed = ""
+	err = errors.Join(tx.Remove(parent, name), tx.DeleteKey(key), tx.Spare(key), tx.PutInode(n))
+	ino, file := n.Ino, c.File
+	return func() {
+		w.Files.EntryChanged(parent, name)
+		w.Files.Replaced(ino, file)
+	}, err
+}

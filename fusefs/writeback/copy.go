@@ -1,0 +1,168 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"objvol/fusefs/index"
+	"objvol/objstore"
+)
+
+// copyPart is the size, in bytes, of the parts in which a large object is copied.
+const copyPart = 1 << 30
+
+// copy writes an object with an inode's attributes and the bytes of its present object,
+// inside the store. It is a multipart upload even for a small object: a bare CopyObject
+// takes no condition on its target everywhere (hard-cases 7).
+func (w *Writeback) copy(j *job) error {
+	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
+	defer cancel()
+	n, err := w.Index.Inode(j.Ino)
+	if err != nil {
+		return w.undo(j, err)
+	}
+	if n.Vague {
+		// What only a listing has shown is asked for before it is written again.
+		return errors.Join(w.undo(j, nil), w.refresh(ctx, j.Ino, j.From))
+	}
+	src, _, err := w.Index.Key(j.From)
+	if err != nil {
+		return w.undo(j, err)
+	}
+	attrs, err := w.attributes(n, j, n.PlacedGen, false)
+	if err != nil {
+		return w.undo(j, err)
+	}
+	obj, err := w.copyObject(ctx, j, src, attrs)
+	if err == nil {
+		return w.landed(j, obj, src.Size, n.PlacedGen)
+	}
+	var source *sourceError
+	if errors.As(err, &source) {
+		// Nothing was written. Somebody changed or removed the source: look again.
+		return errors.Join(w.undo(j, nil), w.refresh(ctx, j.Ino, j.From))
+	}
+	return w.refused(j, err)
+}
+
+// sourceError is the failure of a copy whose source is not what it was.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return "source of a copy: " + e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }
+
+// copyObject copies src to the job's key with the given attributes.
+func (w *Writeback) copyObject(ctx context.Context, j *job, src index.Key, attrs objstore.Attributes) (objstore.Object, error) {
+	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
+		count := max(1, (src.Size+copyPart-1)/copyPart)
+		parts := make([]objstore.Part, count)
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(partsAtOnce)
+		for i := range parts {
+			g.Go(func() error {
+				from := objstore.CopySource{Key: src.Key, IfMatch: src.ETag}
+				if count > 1 {
+					from.Offset = int64(i) * copyPart
+					from.Length = min(copyPart, src.Size-from.Offset)
+				}
+				part, err := w.Bucket.CopyPart(ctx, j.Key, id, i+1, from)
+				if errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrPreconditionFailed) {
+					return &sourceError{err}
+				}
+				parts[i] = part
+				return err
+			})
+		}
+		return parts, g.Wait()
+	})
+}
+
+// park copies an inode's object to a hidden key, so that its key is free for others.
+// The hidden key is this inode's alone: a repetition may overwrite it.
+func (w *Writeback) park(j *job) error {
+	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
+	defer cancel()
+	n, err := w.Index.Inode(j.Ino)
+	if err != nil {
+		return err
+	}
+	src, ok, err := w.Index.Key(j.From)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("inode %d is at %q, of which the index knows nothing", j.Ino, j.From)
+	}
+	j.nonce = newNonce(n.PlacedAttrGen)
+	attrs, err := w.attributes(n, j, n.PlacedGen, false)
+	if err != nil {
+		return err
+	}
+	obj, err := w.copyObject(ctx, j, src, attrs)
+	var source *sourceError
+	if errors.As(err, &source) {
+		return w.refresh(ctx, j.Ino, j.From)
+	}
+	if err != nil {
+		return err
+	}
+	return w.Index.Update(func(tx *index.Tx) error {
+		err := w.parked(tx, j, obj, src.Size)
+		j.free(w)
+		return err
+	})
+}
+
+// parked records a hidden copy: the inode is placed there, its former key is nobody's.
+func (w *Writeback) parked(tx *index.Tx, j *job, obj objstore.Object, size int64) error {
+	n, err := tx.Inode(j.Ino)
+	if errors.Is(err, index.ErrNotFound) || err == nil && n.Placed != j.From {
+		w.Doomed(j.Key)
+		return errors.Join(tx.PutKey(index.Key{Key: j.Key, ETag: obj.ETag, Size: size}), tx.Doom(j.Key))
+	}
+	if err != nil {
+		return err
+	}
+	foreign, err := w.abandon(tx, j.From, j.Ino)
+	if err != nil {
+		return err
+	}
+	n.Placed = j.Key
+	return errors.Join(tx.PutInode(n),
+		tx.PutKey(index.Key{Key: j.Key, ETag: obj.ETag, Size: size, Owner: j.Ino, Foreign: foreign}))
+}
+
+// sweepParked removes hidden copies that a crash left without an owner.
+func (w *Writeback) sweepParked() {
+	list := w.BeginListing()
+	defer list.End()
+	opts := objstore.ListOptions{Prefix: w.Layout.Records().MovingPrefix()}
+	for {
+		page, err := w.Bucket.List(w.ctx, opts)
+		if err != nil {
+			if w.ctx.Err() == nil {
+				w.Log.Warn("hidden copies were not looked for", "error", err)
+			}
+			return
+		}
+		for _, obj := range page.Objects {
+			err := w.Index.Update(func(tx *index.Tx) error {
+				if _, known, err := tx.Key(obj.Key); err != nil || known || list.Overtaken(obj.Key) {
+					return err
+				}
+				w.Doomed(obj.Key)
+				return errors.Join(tx.PutKey(index.Key{Key: obj.Key, ETag: obj.ETag, Size: obj.Size}), tx.Doom(obj.Key))
+			})
+			if err != nil {
+				w.Log.Warn("a hidden copy stays", "key", obj.Key, "error", err)
+				return
+			}
+		}
+		if opts.Token = page.Next; opts.Token == "" {
+			return
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"objvol/fusefs/index"
+	"objvol/objstore"
+)
+
+// deleteTime bounds one delete.
+const deleteTime = 30 * time.Second
+
+// delete removes a key that nobody wants.
+func (w *Writeback) delete(j *job) error {
+	ctx, cancel := context.WithTimeout(w.ctx, deleteTime)
+	defer cancel()
+	err := w.Bucket.Delete(ctx, j.Key, j.Cond)
+	switch {
+	case err == nil, errors.Is(err, objstore.ErrNotFound):
+		return w.gone(j, false)
+	case errors.Is(err, objstore.ErrPreconditionFailed):
+		// Another writer's object has the name: it keeps it.
+		w.Log.Info("an object changed before it was to be deleted: it stays", "key", j.Key)
+		return w.gone(j, true)
+	}
+	if !objstore.Refused(err) && !w.Bucket.Capabilities().ConditionalDelete {
+		// It may still be executed until it expires; nothing else happens to the key
+		// before (hard-cases 7).
+		return w.restKey(j, err)
+	}
+	return err
+}
+
+// restKey lets nobody near the key of a delete whose answer was lost, and returns the
+// cause.
+func (w *Writeback) restKey(j *job, cause error) error {
+	j.rest = objstore.DeleteExpiry
+	err := w.Index.Update(func(*index.Tx) error { j.free(w); return nil })
+	timer := time.NewTimer(objstore.DeleteExpiry)
+	defer timer.Stop()
+	select {
+	case <-w.ctx.Done():
+	case <-timer.C:
+	}
+	return errors.Join(cause, err)
+}
+
+// gone records that a key holds nothing of ours any more. With changed set it holds
+// something of another writer, which its directory's next listing finds.
+func (w *Writeback) gone(j *job, changed bool) error {
+	return w.Index.Update(func(tx *index.Tx) error {
+		defer j.free(w)
+		k, ok, err := tx.Key(j.Key)
+		if err != nil || !ok {
+			return err
+		}
+		if k.Owner != 0 {
+			if err := evicted(tx, k.Owner, j.Key); err != nil {
+				return err
+			}
+		}
+		if changed {
+			if err := w.unlist(tx, j.Key); err != nil {
+				return err
+			}
+		}
+		return errors.Join(tx.DeleteKey(j.Key), tx.Spare(j.Key))
+	})
+}
+
+// unlist makes the directory of a key unlisted, so that it is listed before it is
+// believed again.
+func (w *Writeback) unlist(tx *index.Tx, key string) error {
+	n, ok, err := parentOf(tx, w.Layout, key)
+	if err != nil || !ok || n.Dir == nil {
+		return err
+	}
+	n.Dir.Listed = false
+	return tx.PutInode(n)
+}
+
+// rescue fetches what an unlinked, open file has only in the bucket.
+func (w *Writeback) rescue(j *job) error {
+	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
+	defer cancel()
+	c, err := w.Files.Open(ctx, j.Ino, false)
+	if errors.Is(err, index.ErrNotFound) {
+		err = nil // closed meanwhile
+	} else if err == nil {
+		err = c.Close()
+	}
+	return err
+}

@@ -1,0 +1,44 @@
+// Package writeback makes the bucket equal to what the index says it should be.
+//
+// It reconciles state, it does not replay a log. For each inode the index knows what
+// is wanted (a path, a content generation, attributes), for each key what the bucket
+// holds (an ETag, an owner, a write in flight). A task is an inode that may differ from
+// its object, or a key that holds what nobody wants any more. Workers take the tasks
+// that are due, plan one request each, send it, and write the result to the index.
+// Everything that happened to a file in between is one request. After a crash the
+// queues of the index are read and the same goes on.
+//
+// # Planning
+//
+// plan looks at one task inside an index transaction and answers with one Step. It
+// sends nothing. The rules are those of hard-cases 8:
+//
+//   - One mutating request per key at a time; a key that is being copied from rests too.
+//   - A key is not overwritten while it holds the only object of a living inode: that
+//     one goes to its new key first. Where such inodes wait for each other in a circle,
+//     one is copied to a hidden key beside the volume and the circle is open.
+//   - A file's key is deleted before a key below it is written, and the reverse, because
+//     some stores hold only one of "a" and "a/b".
+//   - A key whose owner is unlinked but still open and not complete on this host is
+//     fetched before it goes (hard-cases 22).
+//   - Before a key below a directory without a marker is deleted, the marker is written
+//     (hard-cases 26). A marker goes after all keys below it.
+//
+// # Writing
+//
+// Every write carries a condition: the ETag that the index has for the key, or that
+// there is nothing. Its nonce is in the index before the request is sent and in the
+// object's metadata after it, so that a write whose answer was lost is recognised
+// (hard-cases 6). What is neither ours nor what we knew is another writer's: it keeps
+// the name, and ours is kept beside it under a conflict name.
+//
+// A content that is written to while it is sent is not put together from two moments:
+// the last bytes are held back until it is known that nobody wrote. A file that never
+// rests is sent from a private copy.
+//
+// # Locks
+//
+// Planning, marking keys busy and recording results happen inside index.Update, whose
+// lock comes first; the schedule's mutex is a leaf below it. No lock is held over a
+// request. All goroutines belong to Writeback; Close waits for them.
+package writeback

@@ -1,0 +1,425 @@
+package writeback
+
+import (
+	"errors"
+	"strings"
+
+	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
+	"objvol/objstore"
+)
+
+// Action is what a Step does.
+type Action int
+
+// The actions, from nothing to what changes the bucket.
+const (
+	Nothing Action = iota // the bucket is as it should be
+	Wait                  // Blocker goes first
+	Resolve               // find out what became of earlier writes to Key
+	Rescue                // fetch what Ino has only in the bucket: Key is going
+	Park                  // copy Ino's object from From to the hidden Key
+	Put                   // write Ino's content and attributes to Key
+	Copy                  // write Ino's attributes and From's bytes to Key
+	Delete                // remove Key
+)
+
+// Step is the plan for one task: at most one object changes.
+type Step struct {
+	Action  Action
+	Ino     index.Ino
+	Key     string
+	From    string
+	Cond    objstore.Condition
+	Blocker task
+}
+
+// planner decides what a task needs. It only reads.
+type planner struct {
+	Reader
+	layout layout.Layout
+	// busy: a request is under way on the key, or it rests after a lost answer.
+	busy func(key string) bool
+	// resolved: what became of earlier writes to the key is known.
+	resolved func(key string) bool
+	// local: the whole content is on this host and small enough to be sent rather than
+	// copied.
+	local func(n index.Inode) (bool, error)
+}
+
+// plan answers with the next step of a task.
+func (p planner) plan(t task) (Step, error) {
+	if t.key != "" {
+		return p.planKey(t.key)
+	}
+	return p.planInode(t.ino)
+}
+
+func wait(t task) Step { return Step{Action: Wait, Blocker: t} }
+
+// planInode plans the next request that brings an inode's object to where and what it
+// should be.
+func (p planner) planInode(ino index.Ino) (Step, error) {
+	n, err := p.Inode(ino)
+	if errors.Is(err, index.ErrNotFound) {
+		return Step{}, nil
+	}
+	if err != nil {
+		return Step{}, err
+	}
+	if n.Sending != "" {
+		if p.busy(n.Sending) {
+			return wait(keyTask(n.Sending)), nil
+		}
+		if !p.resolved(n.Sending) {
+			return Step{Action: Resolve, Key: n.Sending}, nil
+		}
+	}
+	if n.Nlink == 0 {
+		return Step{}, nil
+	}
+	key, err := KeyOf(p, p.layout, n)
+	if err != nil {
+		return Step{}, err
+	}
+	if !differs(n, key) {
+		return Step{}, nil
+	}
+	if unclear, err := p.unclear(key); err != nil || unclear {
+		return Step{Action: Resolve, Key: key}, err
+	}
+	block, blocked, err := p.inTheWay(n, key)
+	if err != nil {
+		return Step{}, err
+	}
+	if blocked {
+		return p.waitOrPark(ino, block)
+	}
+	return p.write(n, key)
+}
+
+// differs reports whether the bucket holds an inode elsewhere or otherwise than wanted.
+func differs(n index.Inode, key string) bool {
+	return n.Nlink > 0 && (n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen || n.Placed != "" && n.Placed != key)
+}
+
+// unclear reports whether a write to a key was sent of which nobody knows the end.
+func (p planner) unclear(key string) (bool, error) {
+	k, ok, err := p.Key(key)
+	return ok && k.Request != "" && !p.busy(key) && !p.resolved(key), err
+}
+
+// write plans the request itself, once nothing is in its way.
+func (p planner) write(n index.Inode, key string) (Step, error) {
+	s := Step{Action: Put, Ino: n.Ino, Key: key, Cond: objstore.Condition{IfAbsent: true}}
+	k, ok, err := p.Key(key)
+	if err != nil {
+		return Step{}, err
+	}
+	if ok && !k.Gone {
+		s.Cond = objstore.Condition{IfMatch: k.ETag}
+		// What is unlinked and open may still need the bytes that go.
+		if k.Owner != 0 && k.Owner != n.Ino {
+			missing, err := p.incomplete(k.Owner)
+			if err != nil {
+				return Step{}, err
+			}
+			if missing {
+				return Step{Action: Rescue, Ino: k.Owner, Key: key}, nil
+			}
+		}
+	}
+	if n.Gen > n.PlacedGen || n.Placed == "" || n.Dir != nil || n.Size == 0 || n.Target != "" {
+		return s, nil
+	}
+	if isRegular(n) {
+		if small, err := p.local(n); err != nil || small {
+			return s, err
+		}
+	}
+	if p.busy(n.Placed) {
+		return wait(keyTask(n.Placed)), nil
+	}
+	s.Action, s.From = Copy, n.Placed
+	return s, nil
+}
+
+// inTheWay returns what must happen before an inode can be written to a key.
+func (p planner) inTheWay(n index.Inode, key string) (task, bool, error) {
+	if p.busy(key) {
+		return keyTask(key), true, nil
+	}
+	k, ok, err := p.Key(key)
+	if err != nil {
+		return task{}, false, err
+	}
+	if ok && !k.Gone && k.Owner != 0 && k.Owner != n.Ino {
+		owner, alive, err := p.alive(k.Owner)
+		if err != nil {
+			return task{}, false, err
+		}
+		if alive && owner.Placed == key {
+			return inodeTask(k.Owner), true, nil
+		}
+	}
+	for _, above := range filesAbove(p.layout, key) {
+		k, ok, err := p.Key(above)
+		if err != nil {
+			return task{}, false, err
+		}
+		if ok && !k.Gone {
+			t, err := p.remover(k)
+			return t, true, err
+		}
+	}
+	if n.Dir != nil {
+		return task{}, false, nil
+	}
+	return p.below(key + "/")
+}
+
+// filesAbove returns the keys of files that a key would lie below.
+func filesAbove(l layout.Layout, key string) []string {
+	var above []string
+	for i := len(l.Prefix()); i < len(key); i++ {
+		if key[i] == '/' {
+			above = append(above, key[:i])
+		}
+	}
+	return above
+}
+
+// below returns what must happen before no key begins with prefix any more.
+func (p planner) below(prefix string) (t task, found bool, err error) {
+	var first index.Key
+	err = p.Keys(prefix, func(k index.Key) bool {
+		if k.Gone && !p.busy(k.Key) {
+			return true
+		}
+		first, found = k, true
+		return false
+	})
+	if err != nil || !found {
+		return task{}, false, err
+	}
+	t, err = p.remover(first)
+	return t, true, err
+}
+
+// remover returns the task that will free a key: its owner's move, or its deletion.
+func (p planner) remover(k index.Key) (task, error) {
+	if k.Owner != 0 {
+		owner, alive, err := p.alive(k.Owner)
+		if err != nil {
+			return task{}, err
+		}
+		if alive && (owner.Placed == k.Key || owner.Sending == k.Key) {
+			return inodeTask(k.Owner), nil
+		}
+	}
+	return keyTask(k.Key), nil
+}
+
+// waitOrPark waits for a blocker, unless the blocker waits, over any number of others,
+// for this inode: then somebody in the circle is copied out of the way.
+func (p planner) waitOrPark(ino index.Ino, first task) (Step, error) {
+	start := inodeTask(ino)
+	seen := map[task]bool{start: true}
+	for t := first; ; {
+		if t == start {
+			return p.park(seen)
+		}
+		if seen[t] {
+			// A circle further on: its members see to it.
+			return wait(first), nil
+		}
+		seen[t] = true
+		next, blocked, err := p.blockerOf(t)
+		if err != nil {
+			return Step{}, err
+		}
+		if !blocked {
+			return wait(first), nil
+		}
+		t = next
+	}
+}
+
+// park plans to free one key of a circle: that of the lowest inode which has an object,
+// so that every member of the circle comes to the same plan.
+func (p planner) park(circle map[task]bool) (Step, error) {
+	var lowest index.Inode
+	for t := range circle {
+		if t.key != "" {
+			continue
+		}
+		n, alive, err := p.alive(t.ino)
+		if err != nil {
+			return Step{}, err
+		}
+		if !alive || n.Placed == "" || n.Placed == p.layout.Records().Moving(uint64(n.Ino)) {
+			continue
+		}
+		key, err := KeyOf(p, p.layout, n)
+		if err != nil {
+			return Step{}, err
+		}
+		if n.Placed != key && (lowest.Ino == 0 || n.Ino < lowest.Ino) {
+			lowest = n
+		}
+	}
+	if lowest.Ino == 0 {
+		return Step{}, errors.New("tasks wait for each other, and none has an object to move")
+	}
+	if p.busy(lowest.Placed) {
+		return wait(keyTask(lowest.Placed)), nil
+	}
+	return Step{Action: Park, Ino: lowest.Ino, From: lowest.Placed, Key: p.layout.Records().Moving(uint64(lowest.Ino))}, nil
+}
+
+// blockerOf returns what a task itself waits for. A key that is busy waits for nothing
+// but its request.
+func (p planner) blockerOf(t task) (task, bool, error) {
+	if t.key != "" {
+		if p.busy(t.key) {
+			return task{}, false, nil
+		}
+		return p.keepsKey(t.key)
+	}
+	n, alive, err := p.alive(t.ino)
+	if err != nil || !alive {
+		return task{}, false, err
+	}
+	if n.Sending != "" && p.busy(n.Sending) {
+		return task{}, false, nil
+	}
+	key, err := KeyOf(p, p.layout, n)
+	if err != nil {
+		return task{}, false, err
+	}
+	return p.inTheWay(n, key)
+}
+
+// planKey plans the removal of a key that nobody wants.
+func (p planner) planKey(key string) (Step, error) {
+	k, ok, err := p.Key(key)
+	if err != nil || !ok {
+		return Step{}, err
+	}
+	if p.busy(key) {
+		return wait(keyTask(key)), nil
+	}
+	if k.Request != "" && !p.resolved(key) {
+		return Step{Action: Resolve, Key: key}, nil
+	}
+	if k.Gone {
+		return Step{}, nil
+	}
+	if k.Owner != 0 {
+		owner, alive, err := p.alive(k.Owner)
+		if err != nil {
+			return Step{}, err
+		}
+		if alive && owner.Placed == key {
+			want, err := KeyOf(p, p.layout, owner)
+			if err != nil || want == key {
+				return Step{}, err
+			}
+			return wait(inodeTask(owner.Ino)), nil
+		}
+		missing, err := p.incomplete(k.Owner)
+		if err != nil {
+			return Step{}, err
+		}
+		if missing {
+			return Step{Action: Rescue, Ino: k.Owner, Key: key}, nil
+		}
+	}
+	if t, kept, err := p.keepsKey(key); err != nil || kept {
+		return wait(t), err
+	}
+	return Step{Action: Delete, Key: key, Cond: objstore.Condition{IfMatch: k.ETag}}, nil
+}
+
+// keepsKey returns what must happen before a key may be deleted.
+func (p planner) keepsKey(key string) (task, bool, error) {
+	if strings.HasPrefix(key, p.layout.Records().Prefix()) {
+		return task{}, false, nil // a hidden copy lies in no directory
+	}
+	if k, ok, err := p.Key(key); err != nil || !ok {
+		return task{}, false, err
+	} else if k.Owner != 0 {
+		owner, alive, err := p.alive(k.Owner)
+		if err != nil {
+			return task{}, false, err
+		}
+		if alive && owner.Placed == key {
+			return inodeTask(k.Owner), true, nil
+		}
+	}
+	// Whoever belongs here overwrites it: there is no moment without the name.
+	n, wanted, err := wantedBy(p, p.layout, key)
+	if err != nil {
+		return task{}, false, err
+	}
+	if wanted && differs(n, key) {
+		return inodeTask(n.Ino), true, nil
+	}
+	if strings.HasSuffix(key, "/") {
+		return p.doomedBelow(key)
+	}
+	return p.markerAbove(key)
+}
+
+// doomedBelow returns a key below a marker that is going too: the marker goes last.
+func (p planner) doomedBelow(marker string) (t task, found bool, err error) {
+	var failed error
+	err = p.Keys(marker, func(k index.Key) bool {
+		if k.Key == marker || k.Gone {
+			return true
+		}
+		r, err := p.remover(k)
+		if err != nil {
+			failed = err
+			return false
+		}
+		t, found = r, true
+		return false
+	})
+	return t, found, errors.Join(err, failed)
+}
+
+// markerAbove returns the directory of a key when it exists only by the keys in it.
+func (p planner) markerAbove(key string) (task, bool, error) {
+	n, ok, err := parentOf(p, p.layout, key)
+	if err != nil || !ok || n.Ino == index.Root || n.Nlink == 0 || n.Placed != "" || n.AttrGen <= n.PlacedAttrGen {
+		return task{}, false, err
+	}
+	return inodeTask(n.Ino), true, nil
+}
+
+// alive returns an inode that exists and has a name.
+func (p planner) alive(ino index.Ino) (index.Inode, bool, error) {
+	n, err := p.Inode(ino)
+	if errors.Is(err, index.ErrNotFound) {
+		return index.Inode{}, false, nil
+	}
+	return n, err == nil && n.Nlink > 0, err
+}
+
+// incomplete reports whether an unlinked inode still has bytes that only the bucket
+// holds. A content record is dropped at the last close, so it is open.
+func (p planner) incomplete(ino index.Ino) (bool, error) {
+	n, err := p.Inode(ino)
+	if errors.Is(err, index.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || n.Nlink > 0 {
+		return false, err
+	}
+	c, err := p.Content(ino)
+	if err != nil {
+		return false, err
+	}
+	return !c.Resident.Covers(0, min(c.BaseLen, n.Size)), nil
+}

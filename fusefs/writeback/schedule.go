@@ -1,0 +1,318 @@
+package writeback
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+)
+
+// schedule holds the tasks in memory: when each is due, which are being worked on,
+// which wait for another one, and which keys have a request under way.
+//
+// mu is a leaf: nothing is called with it held.
+type schedule struct {
+	mu      sync.Mutex
+	items   map[task]*item
+	due     dueHeap
+	waiting map[task]map[task]bool // blocker -> who waits for it
+	busy    map[string]time.Time   // key -> when it is free again; zero: when its request ends
+	hurry   int                    // > 0: everything is due now (drain)
+	wake    chan struct{}
+}
+
+// item is a task's place in the schedule.
+type item struct {
+	task
+	due      time.Time
+	heap     int // index in the heap, -1 while it runs or waits
+	running  bool
+	again    bool // became due again while it ran
+	attempts int  // failures in a row
+	blocker  task
+}
+
+func newSchedule() *schedule {
+	return &schedule{
+		items:   make(map[task]*item),
+		waiting: make(map[task]map[task]bool),
+		busy:    make(map[string]time.Time),
+		wake:    make(chan struct{}, 1),
+	}
+}
+
+// add makes a task due at a time, or earlier if it already was.
+func (s *schedule) add(t task, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addLocked(t, at)
+}
+
+func (s *schedule) addLocked(t task, at time.Time) {
+	if s.hurry > 0 {
+		at = time.Now()
+	}
+	it, ok := s.items[t]
+	switch {
+	case !ok:
+		it = &item{task: t, due: at}
+		s.items[t] = it
+		heap.Push(&s.due, it)
+	case it.running:
+		it.again = true
+		it.due = at
+	case it.heap >= 0:
+		if at.Before(it.due) && it.attempts == 0 {
+			it.due = at
+			heap.Fix(&s.due, it.heap)
+		}
+	default:
+		// It waits for a blocker: what changed may have removed the reason.
+		s.unparkLocked(it, at)
+	}
+	s.signal()
+}
+
+func (s *schedule) unparkLocked(it *item, at time.Time) {
+	delete(s.waiting[it.blocker], it.task)
+	if len(s.waiting[it.blocker]) == 0 {
+		delete(s.waiting, it.blocker)
+	}
+	it.blocker = task{}
+	it.due = at
+	heap.Push(&s.due, it)
+}
+
+func (s *schedule) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next waits for a task that is due and marks it running.
+func (s *schedule) next(ctx context.Context) (task, bool) {
+	for {
+		s.mu.Lock()
+		var pause time.Duration = -1
+		if len(s.due) > 0 {
+			it := s.due[0]
+			pause = time.Until(it.due)
+			if pause <= 0 {
+				heap.Pop(&s.due)
+				it.running = true
+				if len(s.due) > 0 {
+					s.signal() // the next worker looks at the next task
+				}
+				s.mu.Unlock()
+				return it.task, true
+			}
+		}
+		s.mu.Unlock()
+		if !sleepOr(ctx, s.wake, pause) {
+			return task{}, false
+		}
+	}
+}
+
+// sleepOr waits for a signal, or a time (negative: none), and reports whether ctx lives.
+func sleepOr(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
+	var timer <-chan time.Time
+	if d >= 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-timer:
+	}
+	return ctx.Err() == nil
+}
+
+// done removes a task, unless it became due again while it ran.
+func (s *schedule) done(t task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.items[t]
+	if it == nil {
+		return
+	}
+	it.running, it.attempts = false, 0
+	if it.again {
+		it.again = false
+		heap.Push(&s.due, it)
+		s.signal()
+		return
+	}
+	delete(s.items, t)
+}
+
+// repeat makes a running task due again.
+func (s *schedule) repeat(t task, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.repeatLocked(t, at)
+}
+
+func (s *schedule) repeatLocked(t task, at time.Time) {
+	it := s.items[t]
+	it.running, it.again = false, false
+	it.due = at
+	heap.Push(&s.due, it)
+	s.signal()
+}
+
+// failed makes a running task due again after a pause that grows with its failures.
+func (s *schedule) failed(t task, pause func(attempts int) time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.items[t]
+	it.attempts++
+	s.repeatLocked(t, time.Now().Add(pause(it.attempts)))
+}
+
+// park lets a running task wait for another one. The caller holds the index's writer
+// lock, under which alone blockers end: no end is missed.
+func (s *schedule) park(t, blocker task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.items[t]
+	if it.again {
+		s.repeatLocked(t, time.Now())
+		return
+	}
+	it.running, it.heap, it.blocker = false, -1, blocker
+	if s.waiting[blocker] == nil {
+		s.waiting[blocker] = make(map[task]bool)
+	}
+	s.waiting[blocker][t] = true
+}
+
+// release makes the tasks due that waited for one that has moved on.
+func (s *schedule) release(blocker task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for t := range s.waiting[blocker] {
+		s.unparkLocked(s.items[t], now)
+	}
+	s.signal()
+}
+
+// occupy marks keys as having a request under way.
+func (s *schedule) occupy(keys ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range keys {
+		if k != "" {
+			s.busy[k] = time.Time{}
+		}
+	}
+}
+
+// free ends occupy. The tasks that waited for the keys become due.
+func (s *schedule) free(keys ...string) {
+	s.mu.Lock()
+	for _, k := range keys {
+		delete(s.busy, k)
+	}
+	s.mu.Unlock()
+	for _, k := range keys {
+		if k != "" {
+			s.release(keyTask(k))
+		}
+	}
+}
+
+// rest keeps a key occupied for a while after its request.
+func (s *schedule) rest(key string, d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy[key] = time.Now().Add(d)
+}
+
+// isBusy reports whether a key has a request under way or rests.
+func (s *schedule) isBusy(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, ok := s.busy[key]
+	return ok && (until.IsZero() || time.Now().Before(until))
+}
+
+// rushAll makes every task due now until the returned function is called.
+func (s *schedule) rushAll() (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hurry++
+	now := time.Now()
+	for _, it := range s.due {
+		if it.attempts == 0 && it.due.After(now) {
+			it.due = now
+		}
+	}
+	heap.Init(&s.due)
+	s.signal()
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hurry--
+	}
+}
+
+// rush makes one task due now, past failures' pauses too.
+func (s *schedule) rush(t task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if it, ok := s.items[t]; ok && it.heap >= 0 && !it.running {
+		it.due = time.Now()
+		heap.Fix(&s.due, it.heap)
+		s.signal()
+	}
+}
+
+// len is the number of tasks, those under way included.
+func (s *schedule) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.items)
+}
+
+// dueHeap orders items by when they are due.
+type dueHeap []*item
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].heap, h[j].heap = i, j
+}
+
+// Push implements heap.Interface.
+func (h *dueHeap) Push(x any) {
+	it := x.(*item)
+	it.heap = len(*h)
+	*h = append(*h, it)
+}
+
+// Pop implements heap.Interface.
+func (h *dueHeap) Pop() any {
+	old := *h
+	it := old[len(old)-1]
+	old[len(old)-1] = nil
+	it.heap = -1
+	*h = old[:len(old)-1]
+	return it
+}
+
+// attempts is how often in a row a task has failed.
+func (s *schedule) attempts(t task) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if it, ok := s.items[t]; ok {
+		return it.attempts
+	}
+	return 0
+}

@@ -1,0 +1,85 @@
+package writeback
+
+import (
+	"errors"
+	"time"
+
+	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
+)
+
+// walkBatch is how many names one transaction of a walk looks at.
+const walkBatch = 500
+
+// walkSubtree queues everything below a directory that has moved: each of its objects
+// has a new key. New names below it get the right key by themselves.
+func (w *Writeback) walkSubtree(dir index.Ino) error {
+	dirs := []index.Ino{dir}
+	for len(dirs) > 0 {
+		next := dirs[len(dirs)-1]
+		dirs = dirs[:len(dirs)-1]
+		var after uint64
+		for more := true; more; {
+			if w.ctx.Err() != nil {
+				return w.ctx.Err()
+			}
+			var queued []index.Ino
+			err := w.Index.Update(func(tx *index.Tx) error {
+				queued, more = queued[:0], false
+				var batch []index.Dirent
+				err := tx.Dirents(next, after, func(d index.Dirent) bool {
+					batch = append(batch, d)
+					more = len(batch) == walkBatch
+					return !more
+				})
+				if err != nil {
+					return err
+				}
+				for _, d := range batch {
+					after = d.Cookie
+					n, err := tx.Inode(d.Ino)
+					if errors.Is(err, index.ErrNotFound) {
+						continue
+					}
+					if err != nil {
+						return err
+					}
+					if n.Dir != nil {
+						dirs = append(dirs, n.Ino)
+					}
+					if n.Placed != "" || n.Sending != "" {
+						queued = append(queued, n.Ino)
+						if err := tx.SetDirty(n.Ino); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			now := time.Now()
+			for _, ino := range queued {
+				w.sched.add(inodeTask(ino), now)
+			}
+		}
+	}
+	t := treeTask(dir)
+	return w.Index.Update(func(tx *index.Tx) error {
+		if err := tx.UnqueueSubtree(dir); err != nil {
+			return err
+		}
+		w.sched.done(t)
+		return nil
+	})
+}
+
+// parentOf returns the directory that a key lies in, if the index has it.
+func parentOf(r Reader, l layout.Layout, key string) (index.Inode, bool, error) {
+	end := len(key) - 1
+	for end > 0 && key[end-1] != '/' {
+		end--
+	}
+	return wantedBy(r, l, key[:max(end, 0)])
+}

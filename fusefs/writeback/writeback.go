@@ -1,0 +1,317 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
+	"objvol/objstore"
+)
+
+// Config is what a Writeback stands on.
+type Config struct {
+	Index    *index.Index
+	Bucket   objstore.Bucket
+	Layout   layout.Layout
+	Defaults layout.Defaults // for objects without metadata
+	Files    Files
+	Host     string // names this host in conflict names
+	Log      *slog.Logger
+	// Workers is how many tasks are worked on at once; 0 means DefaultWorkers.
+	Workers int
+}
+
+// DefaultWorkers suits a store near by; each worker has at most one object under way.
+const DefaultWorkers = 24
+
+// inlineSize is the content, in bytes, up to which a moved or re-attributed file is sent
+// again rather than copied inside the store: one request instead of three.
+const inlineSize = 1 << 20
+
+// Writeback reconciles one volume's bucket with its index.
+type Writeback struct {
+	Config
+	sched   *schedule
+	touched *touched
+	// resolved are the keys with an unfinished write whose end was looked up since.
+	resolved sync.Map // key -> struct{}
+	watch    watchers
+
+	conflicts atomic.Int64
+	lastErr   atomic.Pointer[error]
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// New returns a Writeback that does nothing until Start.
+func New(c Config) *Writeback {
+	if c.Workers == 0 {
+		c.Workers = DefaultWorkers
+	}
+	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched()}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	return w
+}
+
+// Start reads the queues of the index and begins to work on them. Hidden copies that no
+// inode has any more are removed behind it.
+func (w *Writeback) Start() error {
+	now := time.Now()
+	add := func(t task) bool { w.sched.add(t, now); return true }
+	err := errors.Join(
+		w.Index.Dirty(func(ino index.Ino) bool { return add(inodeTask(ino)) }),
+		w.Index.Doomed(func(key string) bool { return add(keyTask(key)) }),
+		w.Index.Subtrees(func(dir index.Ino) bool { return add(treeTask(dir)) }))
+	if err != nil {
+		return fmt.Errorf("read the queue: %w", err)
+	}
+	for range w.Workers {
+		w.done.Go(w.work)
+	}
+	w.done.Go(w.sweepParked)
+	return nil
+}
+
+// Close stops the work and waits for it. What is not in the bucket stays queued in the
+// index.
+func (w *Writeback) Close() {
+	w.cancel()
+	w.done.Wait()
+}
+
+// Dirty tells that an inode was marked dirty in the index; it is looked at after settle.
+func (w *Writeback) Dirty(ino index.Ino, settle time.Duration) {
+	w.sched.add(inodeTask(ino), time.Now().Add(settle))
+}
+
+// Doomed tells that a key was doomed in the index.
+func (w *Writeback) Doomed(key string) { w.sched.add(keyTask(key), time.Now().Add(settleDelete)) }
+
+// Moved tells that a directory was queued in the index because its subtree moved.
+func (w *Writeback) Moved(dir index.Ino) { w.sched.add(treeTask(dir), time.Now()) }
+
+// settleDelete lets a name that is created again at once overwrite its key.
+const settleDelete = 100 * time.Millisecond
+
+// Conflicts is how many files were kept under a conflict name.
+func (w *Writeback) Conflicts() int64 { return w.conflicts.Load() }
+
+// LastError is the latest failure to write, nil after a success.
+func (w *Writeback) LastError() error {
+	if p := w.lastErr.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// QueueLength is the number of tasks that are not done.
+func (w *Writeback) QueueLength() int { return w.sched.len() }
+
+func (w *Writeback) planner(r Reader) planner {
+	return planner{
+		Reader:   r,
+		layout:   w.Layout,
+		busy:     w.sched.isBusy,
+		resolved: func(key string) bool { _, ok := w.resolved.Load(key); return ok },
+		local: func(n index.Inode) (bool, error) {
+			if n.Size > inlineSize && w.Bucket.Capabilities().CopyPart {
+				return false, nil
+			}
+			c, err := r.Content(n.Ino)
+			complete := err == nil && c.Resident.Covers(0, min(c.BaseLen, n.Size))
+			return complete || !w.Bucket.Capabilities().CopyPart, err
+		},
+	}
+}
+
+// work does tasks until Close.
+func (w *Writeback) work() {
+	for {
+		t, ok := w.sched.next(w.ctx)
+		if !ok {
+			return
+		}
+		if err := w.run(t); err != nil {
+			w.fail(t, err)
+		}
+	}
+}
+
+// run does the next step of a task. It returns an error when the task is to be tried
+// again later; otherwise the schedule already knows what becomes of it.
+func (w *Writeback) run(t task) error {
+	if t.tree {
+		return w.walkSubtree(t.ino)
+	}
+	j, err := w.begin(t)
+	if err != nil {
+		return err
+	}
+	switch j.Action {
+	case Nothing, Wait:
+		return nil
+	case Resolve:
+		err = w.resolve(j)
+	case Rescue:
+		err = w.rescue(j)
+	case Park:
+		err = w.park(j)
+	case Put:
+		err = w.put(j)
+	case Copy:
+		err = w.copy(j)
+	case Delete:
+		err = w.delete(j)
+	}
+	if !j.freed {
+		// Under the index's lock: nobody plans between the look at a busy key and
+		// the wait for it.
+		err = errors.Join(err, w.Index.Update(func(*index.Tx) error { j.free(w); return nil }))
+	}
+	if err != nil {
+		return err
+	}
+	w.lastErr.Store(nil)
+	w.sched.repeat(t, time.Now()) // look again: most often there is nothing left
+	w.watch.wake(t)
+	return nil
+}
+
+// job is a step under way.
+type job struct {
+	Step
+	task  task
+	nonce string        // of a write
+	rest  time.Duration // how long Key stays occupied after the step
+	freed bool
+}
+
+// free ends the occupation of the step's keys, once. It is called inside index.Update.
+func (j *job) free(w *Writeback) {
+	if j.freed {
+		return
+	}
+	j.freed = true
+	w.touched.end(j.Key)
+	if j.rest > 0 {
+		w.sched.rest(j.Key, j.rest)
+		w.sched.free(j.From)
+		return
+	}
+	w.sched.free(j.Key, j.From)
+}
+
+// begin plans a task's next step and records that it begins, in one transaction.
+func (w *Writeback) begin(t task) (*job, error) {
+	j := &job{task: t}
+	err := w.Index.Update(func(tx *index.Tx) error {
+		step, err := w.planner(tx).plan(t)
+		if err != nil {
+			return err
+		}
+		j.Step = step
+		switch step.Action {
+		case Nothing:
+			return w.settled(tx, t)
+		case Wait:
+			if err := w.queue(tx, step.Blocker); err != nil {
+				return err
+			}
+			w.sched.park(t, step.Blocker)
+			return nil
+		case Put, Copy:
+			if j.nonce, err = w.announce(tx, step); err != nil {
+				return err
+			}
+		case Resolve, Rescue, Park, Delete:
+		}
+		w.sched.occupy(step.Key, step.From)
+		w.touched.begin(step.Key)
+		return nil
+	})
+	return j, err
+}
+
+// settled takes a task out of the queue: the bucket is as it should be.
+func (w *Writeback) settled(tx *index.Tx, t task) error {
+	var err error
+	if t.key != "" {
+		err = errors.Join(tx.Spare(t.key), forgetGone(tx, t.key))
+	} else {
+		err = tx.ClearDirty(t.ino)
+	}
+	if err != nil {
+		return err
+	}
+	w.sched.done(t)
+	w.sched.release(t)
+	w.watch.wake(t)
+	return nil
+}
+
+// forgetGone drops the record of a key that holds nothing and has no write under way.
+func forgetGone(tx *index.Tx, key string) error {
+	k, ok, err := tx.Key(key)
+	if err != nil || !ok || !k.Gone || k.Request != "" {
+		return err
+	}
+	return tx.DeleteKey(key)
+}
+
+// queue makes sure that a blocker is in the queue: somebody waits for it.
+func (w *Writeback) queue(tx *index.Tx, t task) error {
+	if t.key == "" {
+		if err := tx.SetDirty(t.ino); err != nil {
+			return err
+		}
+		w.sched.add(t, time.Now())
+		return nil
+	}
+	if w.sched.isBusy(t.key) {
+		return nil // its request ends by itself
+	}
+	if err := tx.Doom(t.key); err != nil {
+		return err
+	}
+	w.sched.add(t, time.Now())
+	return nil
+}
+
+// The pauses between attempts at a task: from retryMin, doubled up to retryMax.
+const (
+	retryMin = 500 * time.Millisecond
+	retryMax = 30 * time.Second
+)
+
+func pause(attempts int) time.Duration {
+	return min(retryMin<<min(attempts-1, 10), retryMax)
+}
+
+// fail records a failure and has the task tried again after a pause.
+func (w *Writeback) fail(t task, err error) {
+	if w.ctx.Err() != nil {
+		return
+	}
+	if errors.Is(err, errChanged) {
+		w.sched.failed(t, pause)
+		return
+	}
+	w.lastErr.Store(&err)
+	w.Log.Warn("the bucket is behind", "inode", uint64(t.ino), "key", t.key, "error", err)
+	if t.key == "" {
+		w.Files.Failed(t.ino, err)
+	}
+	w.sched.failed(t, pause)
+	w.watch.fail(t, err)
+}
+
+// errChanged ends an upload whose file was written to meanwhile: it is sent again.
+var errChanged = errors.New("the file was written to while it was sent")
