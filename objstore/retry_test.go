@@ -171,7 +171,7 @@ func TestRetryContinuesBody(t *testing.T) {
 	}{
 		"whole":      {objstore.GetOptions{}, content},
 		"from":       {objstore.GetOptions{Offset: 2}, content[2:]},
-		"range":      {objstore.GetOptions{Offset: 2, Length: 6}, content[2:8]},
+		"range":      {objstore.GetOptions{Offset: 2, Length: 7}, content[2:9]},
 		"beyond":     {objstore.GetOptions{Offset: 2, Length: 1 << 62}, content[2:]},
 		"cut behind": {objstore.GetOptions{Offset: 9}, content[9:]},
 	} {
