@@ -61,9 +61,8 @@
 //	state.mu      the content of driver.json in memory
 //	volume.mu     what Get tells; a leaf
 //
-// The last three of these that are held over no I/O (Driver.mu, state.mu, volume.mu) are all
-// that Get, List, Path and Capabilities take. So a dead endpoint delays neither them nor
-// another volume.
+// Get, List, Path and Capabilities take only Driver.mu, state.mu and volume.mu, which are held
+// over no I/O. So a dead endpoint delays neither them nor another volume.
 //
 // What may hang is run in a goroutine of its own, and the answer goes out at the deadline
 // whether it is done or not: the goroutine keeps the volume's turn and cleans up when it

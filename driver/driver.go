@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"fmt"
-	"time"
 
 	docker "github.com/docker/go-plugins-helpers/volume"
 )
@@ -76,31 +75,4 @@ func about(name string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("volume %.64q: %w", name, err)
-}
-
-// volume is the part of Info that List shows.
-func (i Info) volume() *docker.Volume {
-	return &docker.Volume{
-		Name:       i.Name,
-		Mountpoint: i.Mountpoint,
-		CreatedAt:  i.CreatedAt.UTC().Format(time.RFC3339), // the engine refuses anything else
-	}
-}
-
-// status is the part of Info that only Get shows: "docker volume inspect" prints it.
-func (i Info) status() map[string]any {
-	s := map[string]any{
-		"state":        string(i.Phase),
-		"holders":      i.Holders,
-		"endpoint":     i.Endpoint,
-		"bucket":       i.Bucket,
-		"prefix":       i.Prefix,
-		"pendingFiles": i.Pending.Files,
-		"pendingBytes": i.Pending.Bytes,
-		"lastError":    "",
-	}
-	if i.LastError != nil {
-		s["lastError"] = i.LastError.Error()
-	}
-	return s
 }

@@ -9,10 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // reserved belongs to the engine; a plugin must not write below it.
@@ -119,7 +117,7 @@ func (d *Driver) load() error {
 	for name, r := range d.state.records() {
 		d.volumes[name] = d.revive(name, r)
 	}
-	return nil
+	return d.sweepSecrets()
 }
 
 // lookup returns a volume that is known.
@@ -136,33 +134,6 @@ func (d *Driver) lookup(name string) (*volume, error) {
 	return v, nil
 }
 
-// Info tells of one volume, from memory. An unknown name is an error.
-func (d *Driver) Info(name string) (Info, error) {
-	v, err := d.lookup(name)
-	if err != nil {
-		return Info{}, about(name, err)
-	}
-	i, known := v.info(d.state)
-	if !known {
-		return Info{}, about(name, errUnknown)
-	}
-	return i, nil
-}
-
-// Infos tells of all volumes, by name, from memory.
-func (d *Driver) Infos() []Info {
-	d.mu.Lock()
-	volumes := maps.Clone(d.volumes)
-	d.mu.Unlock()
-	all := []Info{}
-	for _, name := range slices.Sorted(maps.Keys(volumes)) {
-		if i, known := volumes[name].info(d.state); known {
-			all = append(all, i)
-		}
-	}
-	return all
-}
-
 // Spec returns a volume's options. An unknown name is an error.
 func (d *Driver) Spec(name string) (Spec, error) {
 	v, err := d.lookup(name)
@@ -177,85 +148,8 @@ func (d *Driver) Spec(name string) (Spec, error) {
 // Activate says that an engine has started: what earlier engines held is counted anew.
 func (d *Driver) Activate() error { return d.state.newEpoch() }
 
-// Close stops: it takes no more requests, unmounts all volumes, draining them until the
-// context ends, and keeps their references for the next start. The error names what is
-// left. It is called once.
-func (d *Driver) Close(ctx context.Context) error {
-	defer d.kill()
-	defer context.AfterFunc(ctx, d.kill)()
-	patient, cancel := after(ctx, grace)
-	defer cancel()
-
-	d.mu.Lock()
-	d.stop()
-	volumes := slices.Collect(maps.Values(d.volumes))
-	d.mu.Unlock()
-
-	results := make(chan error, len(volumes))
-	for _, v := range volumes {
-		go func() { results <- about(v.spec.Name, v.close(ctx, patient)) }()
-	}
-	errs := []error{d.server.Shutdown(ctx)}
-	for range volumes {
-		errs = append(errs, <-results)
-	}
-	idle := make(chan struct{})
-	go func() {
-		d.running.Wait()
-		close(idle)
-	}()
-	select {
-	case <-idle:
-	case <-patient.Done(): // something hangs in the Mounter
-	}
-	return errors.Join(append(errs, d.server.Close(), d.lock.Close())...)
-}
-
-// after ends some time later than ctx does: what ctx ended can still say so.
-func after(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(more, cancel) })
-	return longer, func() {
-		stop()
-		cancel()
-	}
-}
-
-// close unmounts the volume at the end, draining until ctx ends, and waits until patient
-// ends for whatever hangs.
-func (v *volume) close(ctx, patient context.Context) error {
-	if err := v.turn.take(patient); err != nil {
-		return err
-	}
-	result := make(chan error, 1)
-	go func() {
-		defer v.turn.release()
-		if v.mount == nil {
-			result <- nil
-			return
-		}
-		result <- v.detach(ctx)
-	}()
-	select {
-	case err := <-result:
-		return err
-	case <-patient.Done():
-		return errors.New("unmounting hangs")
-	}
-}
-
 func (d *Driver) mountpoint(name string) string {
 	return filepath.Join(d.stateDir, "mnt", escapeName(name))
-}
-
-func (d *Driver) secrets(spec Spec) string { return filepath.Join(d.stateDir, "secrets", spec.ID) }
-
-// dropSecrets removes the keys of a volume, if it has any.
-func (d *Driver) dropSecrets(spec Spec) error {
-	if err := os.Remove(d.secrets(spec)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // below reports whether path is dir or lies in it. Both are clean and absolute.

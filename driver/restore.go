@@ -74,17 +74,17 @@ func (d *Driver) restore(v *volume) {
 // detachStale ends the FUSE mounts that a dead driver left below mnt: they answer nothing.
 func (d *Driver) detachStale() error {
 	mnt := filepath.Join(d.stateDir, "mnt")
-	return detach(func(path string) bool { return path != mnt && below(path, mnt) })
+	return detachMounts(func(path string) bool { return path != mnt && below(path, mnt) })
 }
 
 // detachAt ends FUSE mounts exactly at dir, so that a new one does not lie on an old one.
 func detachAt(dir string) error {
-	return detach(func(path string) bool { return path == dir })
+	return detachMounts(func(path string) bool { return path == dir })
 }
 
-// detach ends the FUSE mounts at the paths that match, lazily: nothing is asked of their
+// detachMounts ends the FUSE mounts at the paths that match, lazily: nothing is asked of their
 // servers.
-func detach(match func(path string) bool) error {
+func detachMounts(match func(path string) bool) error {
 	table, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return err

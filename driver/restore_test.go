@@ -108,6 +108,26 @@ func TestSickVolume(t *testing.T) {
 	}
 }
 
+// TestSweepSecrets removes keys that a Create left that did not come to its end.
+func TestSweepSecrets(t *testing.T) {
+	dir := stateDir(t)
+	d := open(t, dir, &fakeMounter{})
+	create(t, d, "v", "access-key=k", "secret-key=s")
+	spec, err := d.Spec("v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut(t, d)
+	for _, name := range []string{"orphan", spec.ID + ".tmp"} {
+		if err := os.WriteFile(filepath.Join(dir, "secrets", name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d = open(t, dir, &fakeMounter{})
+	wantFiles(t, filepath.Join(dir, "secrets"), spec.ID)
+	mount(t, d, "v", "a")
+}
+
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := stateDir(t)

@@ -31,12 +31,7 @@ type engine struct {
 // serveDriver serves d on a socket that ends with the test.
 func serveDriver(t *testing.T, d *Driver) *engine {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "objvol") // t.TempDir can be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	e := &engine{t: t, socket: filepath.Join(dir, "objvol.sock")}
+	e := &engine{t: t, socket: filepath.Join(t.TempDir(), "objvol.sock")}
 	l, err := Listen(e.socket, NoGroup)
 	if err != nil {
 		t.Fatal(err)
@@ -259,6 +254,7 @@ func TestPanicIsAnAnswer(t *testing.T) {
 		prepare: func(context.Context, Spec) (bool, error) { blow(); return true, nil },
 		mount:   func(context.Context, Spec) error { blow(); return nil },
 		verify:  func(context.Context) error { blow(); return nil },
+		drain:   func(context.Context) { blow() },
 		unmount: func(context.Context) error { blow(); return nil },
 		remove:  func(context.Context, Spec, bool) error { blow(); return nil },
 		status:  func() MountStatus { blow(); return MountStatus{} },
@@ -287,6 +283,9 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	expectBoom("Get")
 	expectOK("Get")
 	expectBoom("Unmount")
+	if f.live.Load() != 0 {
+		t.Error("a mount whose draining panicked is kept for nobody")
+	}
 	expectOK("Unmount")
 	expectBoom("Remove")
 	expectOK("Remove")

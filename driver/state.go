@@ -271,33 +271,3 @@ func (s *state) flush(change uint64) error {
 	s.saved = upTo
 	return nil
 }
-
-// Secrets that were given as options lie beside driver.json, in a file per volume.
-
-type secretFile struct {
-	AccessKey string `json:"accessKey"`
-	SecretKey string `json:"secretKey"`
-}
-
-// saveSecrets writes the keys of a volume to path.
-func saveSecrets(path string, spec Spec) error {
-	data, err := json.Marshal(secretFile{spec.AccessKey.Reveal(), spec.SecretKey.Reveal()})
-	if err != nil {
-		return err
-	}
-	return replaceFile(path, data)
-}
-
-// loadSecrets reads the keys of a volume from path.
-func loadSecrets(path string, spec *Spec) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	var f secretFile
-	if json.Unmarshal(data, &f) != nil { // its error could quote the content
-		return fmt.Errorf("%s is damaged", path)
-	}
-	spec.AccessKey, spec.SecretKey = NewSecret(f.AccessKey), NewSecret(f.SecretKey)
-	return nil
-}

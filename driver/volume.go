@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+var errUnknown = errors.New("no such volume")
+
 // Phase is where in its life a volume is: see the package comment.
 type Phase string
 
@@ -122,27 +124,30 @@ func (v *volume) want() (done func()) {
 
 // drain lets the mount drain until the context ends or a Mount comes, and reports which:
 // idle means that nobody wants the volume. The turn is held and the volume is mounted.
-func (v *volume) drain(ctx context.Context) (idle bool) {
+func (v *volume) drain(ctx context.Context) (idle bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	v.mu.Lock()
 	if v.wanted > 0 {
 		v.mu.Unlock()
-		return false
+		return false, nil
 	}
 	v.phase, v.interrupt = Draining, cancel
 	v.mu.Unlock()
 
-	v.mount.Drain(ctx)
+	err = recovered(func() error {
+		v.mount.Drain(ctx)
+		return nil
+	})
 
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.interrupt = nil
 	if v.wanted > 0 {
 		v.phase = Mounted
-		return false
+		return false, err
 	}
-	return true
+	return true, err
 }
 
 // attach mounts the volume. The turn is held and nothing is mounted.
@@ -212,53 +217,4 @@ func verify(ctx context.Context, m Mount) error {
 	case <-ctx.Done():
 		return fmt.Errorf("the mountpoint does not answer: %w", ctx.Err())
 	}
-}
-
-// Info is what can be told of a volume without asking anybody.
-type Info struct {
-	Name       string
-	Mountpoint string // empty unless mounted
-	CreatedAt  time.Time
-	Phase      Phase
-	Holders    map[string]int // references by mount ID
-	Endpoint   string
-	Bucket     string
-	Prefix     string
-	Pending    Pending
-	LastError  error // of the mount, or of mounting
-}
-
-// References counts the holders.
-func (i Info) References() (n int) {
-	for _, count := range i.Holders {
-		n += count
-	}
-	return n
-}
-
-// info tells of the volume; known is false while only its Create knows it.
-func (v *volume) info(s *state) (i Info, known bool) {
-	v.mu.Lock()
-	live := v.live
-	i = Info{
-		Name: v.spec.Name, CreatedAt: v.created, Phase: v.phase,
-		Endpoint: v.spec.Endpoint, Bucket: v.spec.Bucket, Prefix: v.spec.Prefix,
-		Pending: v.pending, LastError: v.lastError,
-	}
-	v.mu.Unlock()
-	if i.Phase == Creating || i.Phase == removed {
-		return Info{}, false
-	}
-	i.Holders = s.holders(i.Name)
-	if i.LastError == nil {
-		i.LastError = v.sick
-	}
-	if live != nil {
-		status := live.Status()
-		i.Mountpoint, i.Pending = v.dir, status.Pending
-		if status.LastError != nil {
-			i.LastError = status.LastError
-		}
-	}
-	return i, true
 }
