@@ -1,0 +1,50 @@
+// Package fusefs is the kernel's side of a volume: it mounts a [vfs.FS] and translates
+// between FUSE and it. Nothing here decides what POSIX wants, and nothing below knows of
+// FUSE or an errno.
+//
+//	kernel --/dev/fuse--> session.go      reads requests, writes replies
+//	                         |
+//	                    ProtocolServer    go-fuse: bytes to structs and back
+//	                         |
+//	                     observe.go       every operation measured, panics caught
+//	                         |
+//	          names.go attr.go data.go dir.go      one method per operation,
+//	                         |                     one call into vfs each
+//	                       vfs.FS
+//	                         |
+//	kernel <--/dev/fuse-- notify.go       what the kernel shall forget
+//
+// # Vocabulary
+//
+// An inode number is FUSE's node id. A connection is what one mount(2) made: the kernel
+// keeps it until the last reference to the mount is gone, in whatever mount namespace.
+// A [Session] serves one connection.
+// A file handle is the unique number of the request that opened the file, so that a
+// request that is executed twice opens once, and so that it means something to whoever
+// serves the connection next (hard-cases 2).
+// Lookup counts live in the vfs: each entry that is answered counts one there, a forget
+// is passed on.
+//
+// # The descriptor
+//
+// /dev/fuse is opened and mounted here, without a helper program. There is one
+// descriptor per connection and no clones of it: a clone that dies takes its requests
+// along (hard-cases 13). It is non-blocking, so a volume at rest holds neither a thread
+// nor a buffer, and closing the descriptor ends the readers.
+//
+// Replies and notifications are written past the file's own lock. A notification waits
+// in the kernel for pages that a pending READ holds: were they taken one after the
+// other, its reply could never be sent.
+//
+// # What the kernel does itself
+//
+// Permissions (default_permissions), the umask, locks of both kinds, and, as it remembers
+// one answer of ENOSYS, refusing extended attributes, fallocate, copy_file_range and
+// O_TMPFILE. Setuid programs work as on a local filesystem (no nosuid), devices do not
+// (nodev). Privileges are dropped by the vfs when the kernel says so
+// (HANDLE_KILLPRIV_V2), on the requests that change content or owner.
+//
+// go-fuse's fs package documents how nodes, entries, handles and the kernel's caches
+// relate, and how a process that touches its own mount deadlocks: tests do it from a
+// child process (package mounttest).
+package fusefs

@@ -1,0 +1,49 @@
+package fusefs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"objvol/fusefs/vfs"
+)
+
+// front translates FUSE's operations into calls of a vfs. The embedded filesystem
+// answers ENOSYS to those that are not implemented.
+type front struct {
+	fuse.RawFileSystem
+	fs  *vfs.FS
+	log *slog.Logger
+}
+
+var _ fuse.RawFileSystem = (*front)(nil)
+
+func newFront(fs *vfs.FS, log *slog.Logger) *front {
+	return &front{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, log: log}
+}
+
+// request is the context of one operation, made of the channel that is closed when the
+// kernel interrupts it. It bounds waiting only: any signal to the caller interrupts,
+// even one that a Go program's own scheduler sends.
+type request <-chan struct{}
+
+var _ context.Context = request(nil)
+
+func (r request) Done() <-chan struct{} { return r }
+
+func (r request) Err() error {
+	select {
+	case <-r:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+func (request) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+func (request) Value(any) any { return nil }
+
+func caller(h *fuse.InHeader) vfs.Caller { return vfs.Caller{UID: h.Uid, GID: h.Gid} }

@@ -1,0 +1,262 @@
+package fusefs_test
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"objvol/fusefs"
+	"objvol/fusefs/mounttest"
+	"objvol/fusefs/vfs"
+)
+
+// mounted mounts fs for a test, and unmounts it and waits for its end afterwards.
+func mounted(t *testing.T, fs *vfs.FS, opts fusefs.Options) *fusefs.Session {
+	t.Helper()
+	opts.Dir = mounttest.Dir(t)
+	opts.FSName = "objvol:test"
+	s, err := fusefs.Mount(fs, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Unmount(); err != nil {
+			t.Error(err)
+		}
+		<-s.Done()
+	})
+	return s
+}
+
+func TestOperations(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(operations)) {
+		t.Run(name, func(t *testing.T) {
+			s := mounted(t, volume(t), fusefs.Options{})
+			mounttest.Run(t, s.Dir(), name)
+		})
+	}
+}
+
+func TestAppendFromTwoProcesses(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	together(t, s.Dir(), "append lines", appenders)
+	mounttest.Run(t, s.Dir(), "append: check")
+}
+
+func TestManyProcesses(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	together(t, s.Dir(), "busy", 8)
+	mounttest.Run(t, s.Dir(), "busy: check")
+}
+
+// together runs a case in several children at once.
+func together(t *testing.T, dir, name string, count int) {
+	t.Helper()
+	var waits []func()
+	for range count {
+		waits = append(waits, mounttest.Start(t, dir, name, 0))
+	}
+	for _, wait := range waits {
+		wait()
+	}
+}
+
+func TestPermissionsOfAnotherUser(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	mounttest.Run(t, s.Dir(), "permissions: prepare")
+	mounttest.RunAs(t, s.Dir(), "permissions: other", other)
+}
+
+func TestSetuidIsDroppedByOthersChanges(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	mounttest.Run(t, s.Dir(), "setuid: prepare")
+	mounttest.RunAs(t, s.Dir(), "setuid: other", other)
+	mounttest.Run(t, s.Dir(), "setuid: check dropped")
+}
+
+func TestReadOnly(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{ReadOnly: true})
+	mounttest.Run(t, s.Dir(), "read-only")
+}
+
+func TestAReadThatWaitsIsInterrupted(t *testing.T) {
+	s := mounted(t, blocked(t), fusefs.Options{})
+	mounttest.Run(t, s.Dir(), "interrupt")
+}
+
+func TestReadsThatWaitStarveNobody(t *testing.T) {
+	s := mounted(t, blocked(t), fusefs.Options{})
+	mounttest.Run(t, s.Dir(), "starve")
+}
+
+// The kernel interrupts nothing that it reads ahead, not even at the end of the mount,
+// for which the cleanup waits.
+func TestUnmountEndsReadsThatWait(t *testing.T) {
+	s := mounted(t, blocked(t), fusefs.Options{})
+	mounttest.Run(t, s.Dir(), "leave a read")
+}
+
+func TestMountsTable(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	all, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(all)) {
+		fields := strings.Fields(line)
+		if fields[1] != s.Dir() {
+			continue
+		}
+		flags := strings.Split(fields[3], ",")
+		if fields[0] != "objvol:test" || fields[2] != "fuse.objvol" || !slices.Contains(flags, "nodev") || slices.Contains(flags, "nosuid") {
+			t.Error(line)
+		}
+		return
+	}
+	t.Error("not in the table")
+}
+
+func TestUnmountServesOnWhileANamespaceHasTheMount(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	wait := mounttest.Start(t, s.Dir(), "namespace: hold", 0)
+	await(s.Dir(), "ready")
+	if err := s.Unmount(); err != nil {
+		t.Fatal(err)
+	}
+	if mounttest.Mounted(t, s.Dir()) {
+		t.Error("the directory still shows the mount")
+	}
+	if err := s.Verify(t.Context()); err == nil {
+		t.Error("Verify found a mount that is not there")
+	}
+	select {
+	case <-s.Done():
+		t.Error("the connection ended while it was in use")
+	default:
+	}
+	if err := mark(s.Dir(), "unmounted"); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	<-s.Done()
+	if err := s.Unmount(); err != nil {
+		t.Errorf("a second Unmount: %v", err)
+	}
+}
+
+func TestAbort(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	wait := mounttest.Start(t, s.Dir(), "abort: hold", 0)
+	await(s.Dir(), "ready")
+	if err := s.Abort(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-s.Done()
+	if err := s.Verify(t.Context()); err == nil {
+		t.Error("Verify found a connection that was aborted")
+	}
+	if err := mark(s.Dir(), "aborted"); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+}
+
+func TestMountReplacesADeadMount(t *testing.T) {
+	dead := mounted(t, volume(t), fusefs.Options{})
+	if err := dead.Abort(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := fusefs.Mount(volume(t), fusefs.Options{Dir: dead.Dir(), FSName: "objvol:test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounttest.Run(t, s.Dir(), "contents")
+	if err := dead.Unmount(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Verify(t.Context()); err != nil {
+		t.Errorf("unmounting the dead took the living: %v", err)
+	}
+	if err := s.Unmount(); err != nil {
+		t.Error(err)
+	}
+	<-s.Done()
+}
+
+func TestMountRefusesWhatIsNoDirectory(t *testing.T) {
+	dir := mounttest.Dir(t)
+	if err := mark(dir, "file"); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir + ".file", dir + ".absent"} {
+		if _, err := fusefs.Mount(volume(t), fusefs.Options{Dir: path}); err == nil {
+			t.Errorf("mounted on %s", path)
+		}
+	}
+}
+
+func TestNotifications(t *testing.T) {
+	counts := newCounter()
+	s := mounted(t, volume(t), fusefs.Options{Observer: counts})
+	wait := mounttest.Start(t, s.Dir(), "nested mount", 0)
+	await(s.Dir(), "ready")
+	n := fusefs.NotifierOf(s)
+	lookups := counts.get("lookup")
+	n.EntryChanged(vfs.Root, "inner")
+	n.EntryChanged(vfs.Root, "unknown to the kernel")
+	n.InodeChanged(vfs.Root)
+	n.InodeChanged(123456789)
+	if err := mark(s.Dir(), "notified"); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	if counts.get("lookup") == lookups {
+		t.Error("the kernel did not ask for the name that expired")
+	}
+}
+
+func TestObserver(t *testing.T) {
+	counts := newCounter()
+	s := mounted(t, volume(t), fusefs.Options{Observer: counts})
+	mounttest.Run(t, s.Dir(), "contents")
+	for _, op := range []string{"create", "open", "read", "write", "flush"} {
+		if counts.get(op) == 0 {
+			t.Errorf("no %s was seen", op)
+		}
+	}
+	if got := counts.bytesOf("write"); got != 4 {
+		t.Errorf("%d bytes were written, want 4", got)
+	}
+}
+
+// counter counts operations and their bytes.
+type counter struct {
+	mu    sync.Mutex // protects what follows
+	of    map[string]int
+	bytes map[string]int
+}
+
+func newCounter() *counter { return &counter{of: map[string]int{}, bytes: map[string]int{}} }
+
+func (c *counter) Operation(op string, _ time.Duration, bytes int, _ bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of[op]++
+	c.bytes[op] += bytes
+}
+
+func (c *counter) get(op string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of[op]
+}
+
+func (c *counter) bytesOf(op string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes[op]
+}

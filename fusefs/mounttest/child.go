@@ -1,0 +1,130 @@
+package mounttest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Case is what a child does in the directory; its error fails the test.
+type Case func(dir string) error
+
+// Cases are the cases of a test binary by name.
+type Cases map[string]Case
+
+// The environment of a child.
+const (
+	envCase = "OBJVOL_MOUNTTEST_CASE"
+	envDir  = "OBJVOL_MOUNTTEST_DIR"
+	envUser = "OBJVOL_MOUNTTEST_USER"
+)
+
+// deadline is how long a child may take before it counts as hanging.
+const deadline = 2 * time.Minute
+
+// Main is what TestMain calls: it runs the tests or, in a child, the case that the child
+// is for. It does not return.
+func Main(m *testing.M, cases Cases) {
+	name, child := os.LookupEnv(envCase)
+	if !child {
+		os.Exit(m.Run())
+	}
+	run, ok := cases[name]
+	if !ok {
+		fail(fmt.Errorf("no case %q", name))
+	}
+	if user := os.Getenv(envUser); user != "" {
+		if err := become(user); err != nil {
+			fail(err)
+		}
+	}
+	if err := run(os.Getenv(envDir)); err != nil {
+		fail(fmt.Errorf("%s: %w", name, err))
+	}
+	os.Exit(0)
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// become drops root for a user without a name or groups. The binary lies where only root
+// reaches it, so that this cannot be done before it is executed.
+func become(user string) error {
+	id, err := strconv.Atoi(user)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Setgroups(nil); err != nil {
+		return err
+	}
+	if err := syscall.Setresgid(id, id, id); err != nil {
+		return err
+	}
+	return syscall.Setresuid(id, id, id)
+}
+
+// Run runs a case in a child, as root, and waits for it.
+func Run(t testing.TB, dir, name string) {
+	t.Helper()
+	Start(t, dir, name, 0)()
+}
+
+// RunAs is Run as the user and group id.
+func RunAs(t testing.TB, dir, name string, id int) {
+	t.Helper()
+	Start(t, dir, name, id)()
+}
+
+// Start starts a case in a child and returns what waits for it and fails the test with
+// what the child said. The wait is called once, from the goroutine of the test.
+func Start(t testing.TB, dir, name string, id int) (wait func()) {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev := device(t, dir)
+	var output bytes.Buffer
+	cmd := exec.Command(binary)
+	cmd.Dir = "/"
+	// Under the race detector a process sleeps a second before it ends, unless told not to.
+	cmd.Env = append(os.Environ(), envCase+"="+name, envDir+"="+dir, "GORACE=atexit_sleep_ms=0")
+	if id != 0 {
+		cmd.Env = append(cmd.Env, envUser+"="+strconv.Itoa(id))
+	}
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// What the child started keeps its output open: after it has ended, it is not waited for.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+
+	return func() {
+		t.Helper()
+		select {
+		case err := <-exited:
+			if err != nil {
+				t.Fatalf("case %s: %v\n%s", name, err, output.Bytes())
+			}
+		case <-time.After(deadline):
+			// A runtime that still runs prints its stacks; one that waits in the kernel
+			// can only end after its connection has.
+			_ = cmd.Process.Signal(syscall.SIGQUIT)
+			abort(t, dev)
+			time.Sleep(time.Second)
+			_ = cmd.Process.Kill()
+			<-exited
+			t.Fatalf("case %s hung\n%s", name, output.Bytes())
+		}
+	}
+}

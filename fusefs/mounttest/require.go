@@ -1,0 +1,98 @@
+package mounttest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Require skips the test where nothing can be mounted. Where OBJVOL_REQUIRE, a list with
+// commas, has "fuse", it fails instead.
+func Require(t testing.TB) {
+	t.Helper()
+	err := mountable()
+	if err == nil {
+		return
+	}
+	if slices.Contains(strings.Split(os.Getenv("OBJVOL_REQUIRE"), ","), "fuse") {
+		t.Fatal(err)
+	}
+	t.Skip(err)
+}
+
+func mountable() error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("mounting needs root, this is uid %d", os.Geteuid())
+	}
+	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
+		return &os.PathError{Op: "access", Path: "/dev/fuse", Err: err}
+	}
+	return nil
+}
+
+// Dir returns an empty directory to mount on, which users other than root can reach.
+// Cleanups that are registered later, and so run earlier, unmount it: one that is still
+// a mount then is detached, and fails the test.
+func Dir(t testing.TB) string {
+	t.Helper()
+	Require(t)
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for Mounted(t, dir) {
+			t.Errorf("a mount was left on %s", dir)
+			abort(t, device(t, dir))
+			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+				t.Fatalf("detach %s: %v", dir, err)
+			}
+		}
+	})
+	return dir
+}
+
+// Mounted reports whether something is mounted on dir, without asking what it is.
+func Mounted(t testing.TB, dir string) bool {
+	t.Helper()
+	return device(t, dir) != device(t, filepath.Dir(dir))
+}
+
+// device returns a device number as the kernel knows it, without a request to the
+// filesystem: none of its attributes are asked for.
+func device(t testing.TB, path string) uint64 {
+	t.Helper()
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
+		t.Fatalf("statx %s: %v", path, err)
+	}
+	return unix.Mkdev(st.Dev_major, st.Dev_minor)
+}
+
+// abort ends the FUSE connection behind a device number. fusectl is mounted for that
+// where nobody else sees it.
+func abort(t testing.TB, dev uint64) {
+	t.Helper()
+	control, err := os.MkdirTemp("", "fusectl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Remove(control) }()
+	if err := unix.Mount("fusectl", control, "fusectl", 0, ""); err != nil {
+		t.Fatalf("mount fusectl: %v", err)
+	}
+	defer func() {
+		if err := unix.Unmount(control, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmount fusectl: %v", err)
+		}
+	}()
+	path := filepath.Join(control, fmt.Sprint(unix.Minor(dev)), "abort")
+	if err := os.WriteFile(path, []byte("1"), 0o600); err != nil {
+		t.Errorf("abort the connection: %v", err)
+	}
+}

@@ -1,0 +1,95 @@
+package fusefs
+
+import (
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"objvol/fusefs/vfs"
+)
+
+// notifier tells the kernel what it shall forget. A call waits in the kernel for pages
+// and directories that operations under way hold, so it comes from no operation and
+// with no lock held.
+type notifier struct {
+	write func([]byte) error
+	// expires: the kernel can let a name expire without unmounting what is mounted on it
+	// (Linux 6.2). Where it cannot, names live until their timeout (hard-cases 12).
+	expires bool
+	log     *slog.Logger
+}
+
+var _ vfs.Notifier = (*notifier)(nil)
+
+func (n *notifier) EntryChanged(parent vfs.Ino, name string) {
+	if n.expires {
+		n.send(expireEntry(parent, name))
+	}
+}
+
+func (n *notifier) InodeChanged(ino vfs.Ino) {
+	n.send(dropInode(ino))
+}
+
+// send writes a notification. That the kernel does not know the name or inode, or has
+// ended the connection, is nothing to report.
+func (n *notifier) send(message []byte) {
+	err := n.write(message)
+	if err != nil && !errors.Is(err, syscall.ENOENT) && !ended(err) {
+		n.log.Warn("the kernel refused a notification", "err", err)
+	}
+}
+
+// ended reports whether the error of reading or writing the descriptor says that the
+// connection is over.
+func ended(err error) bool {
+	return errors.Is(err, syscall.ENODEV) || errors.Is(err, os.ErrClosed)
+}
+
+// expireEntry is fuse_notify_inval_entry_out and the name: the next use of the name asks
+// us again, and nothing else happens.
+func expireEntry(parent vfs.Ino, name string) []byte {
+	m := notification(fuse.NOTIFY_INVAL_ENTRY)
+	m = binary.NativeEndian.AppendUint64(m, uint64(parent))
+	m = binary.NativeEndian.AppendUint32(m, uint32(len(name)))
+	m = binary.NativeEndian.AppendUint32(m, fuse.EXPIRE_ONLY)
+	m = append(m, name...)
+	return seal(append(m, 0))
+}
+
+// dropInode is fuse_notify_inval_inode_out: attributes, and pages from offset 0 to the end.
+func dropInode(ino vfs.Ino) []byte {
+	m := notification(fuse.NOTIFY_INVAL_INODE)
+	m = binary.NativeEndian.AppendUint64(m, uint64(ino))
+	m = binary.NativeEndian.AppendUint64(m, 0)
+	m = binary.NativeEndian.AppendUint64(m, 0)
+	return seal(m)
+}
+
+// notification begins a message: the header of a reply (length, error, unique) with no
+// unique, and in place of the error what is notified. go-fuse counts the codes downwards.
+func notification(code int32) []byte {
+	return header(-code, 0)
+}
+
+// refusal is a whole reply that carries nothing but an error.
+func refusal(unique uint64, status fuse.Status) []byte {
+	return seal(header(-int32(status), unique))
+}
+
+// header is fuse_out_header, its length still to be set.
+func header(code int32, unique uint64) []byte {
+	m := make([]byte, 4, 64)
+	m = binary.NativeEndian.AppendUint32(m, uint32(code))
+	return binary.NativeEndian.AppendUint64(m, unique)
+}
+
+// seal sets the length of a message.
+func seal(m []byte) []byte {
+	binary.NativeEndian.PutUint32(m, uint32(len(m)))
+	return m
+}
