@@ -16,8 +16,9 @@ type disk struct {
 	create func(name string) error
 	write  func(name string) error
 	sync   func(name string) error // answers skipped to be left out without an error
-	room   func(name string)       // told of what was removed
-	free   bool                    // locks are not taken
+	remove func(name string) error
+
+	unlocked bool // locks are not taken
 }
 
 type skipped struct{}
@@ -65,14 +66,14 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 }
 
 func (d *disk) Remove(name string) error {
-	if d.room != nil {
-		d.room(path.Base(name))
+	if err := ask(d.remove, name); err != nil {
+		return err
 	}
 	return d.FS.Remove(name)
 }
 
 func (d *disk) Lock(name string) (io.Closer, error) {
-	if d.free {
+	if d.unlocked {
 		return io.NopCloser(nil), nil
 	}
 	return d.FS.Lock(name)
@@ -105,6 +106,7 @@ func (f *diskFile) synced(sync func() error) error {
 	}
 }
 
+func isTable(name string) bool    { return strings.HasSuffix(name, ".sst") }
 func isManifest(name string) bool { return strings.HasPrefix(name, "MANIFEST") }
 
 // openTest opens an index in a directory of the test's own and closes it at its end.

@@ -75,7 +75,9 @@ func open(dir string, opts Options, disk vfs.FS, memTable uint64) (*Index, error
 	failure := newFailure(log, opts.OnFailure)
 	fs := &walFS{failure: failure}
 	fs.FS = vfs.OnDiskFull(disk, func() {
-		log.Warn("disk is full, the index gives up its reserve", "err", disk.Remove(ballast))
+		if err := disk.Remove(ballast); err == nil {
+			log.Warn("disk is full, the index gave up its reserve")
+		}
 	})
 	x := &Index{fs: fs, failure: failure}
 	err := failure.guard(func() (err error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -13,11 +14,16 @@ import (
 //
 //   - syncing the current one does nothing: Pebble then answers a commit when it was
 //     written;
-//   - closing one syncs it for real: this happens before the next is created;
-//   - reading one syncs it too: it was left by a process that was killed, and Pebble is
-//     about to have newer files than it.
+//   - closing one syncs it for real: this happens before the next is created.
 //
-// An error on a log, or of syncing a directory, never gets to Pebble, which would panic
+// What a process that was killed left in its last log needs no sync: Pebble writes it to
+// synced tables before it begins a log of its own.
+//
+// It also syncs the directory before a file is made whose name points to another one, so
+// that after a power cut the one is not there without the other.
+//
+// An error of another file makes Pebble try again at once, and for as long as the disk is
+// full; it is told of the error a little later. An error on a log, or of syncing a directory, never gets to Pebble, which would panic
 // with its locks in disarray. The index fails, and the goroutine stays where it is.
 type walFS struct {
 	vfs.FS
@@ -27,10 +33,21 @@ type walFS struct {
 	current *walFile // nil before the first log and between two
 }
 
+// retryAfter is how long an error is held back that is followed by a retry.
+const retryAfter = time.Second
+
 func isWAL(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// isMarker tells whether a file's name points to another file.
+func isMarker(base string) bool { return strings.HasPrefix(base, "marker.") }
 
 // Create creates a file; see vfs.FS.
 func (fs *walFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if isMarker(fs.PathBase(name)) {
+		if err := fs.syncDir(fs.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
 	f, err := fs.FS.Create(name, category)
 	return fs.begin(name, f, err)
 }
@@ -41,10 +58,14 @@ func (fs *walFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCa
 	return fs.begin(newname, f, err)
 }
 
-// begin makes a new log the current one.
+// begin makes a new log the current one, and wraps any other file that is written.
 func (fs *walFS) begin(name string, f vfs.File, err error) (vfs.File, error) {
 	if !isWAL(name) {
-		return f, err
+		if err != nil {
+			time.Sleep(retryAfter)
+			return nil, err
+		}
+		return pacedFile{f}, nil
 	}
 	if err != nil {
 		fs.failure.park(fmt.Errorf("new log: %w", err))
@@ -56,17 +77,17 @@ func (fs *walFS) begin(name string, f vfs.File, err error) (vfs.File, error) {
 	return w, nil
 }
 
-// Open opens a file for reading; see vfs.FS.
-func (fs *walFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
-	f, err := fs.FS.Open(name, opts...)
-	if err != nil || !isWAL(name) {
-		return f, err
+// syncDir makes the names in a directory survive a power cut.
+func (fs *walFS) syncDir(name string) error {
+	d, err := fs.OpenDir(name)
+	if err != nil {
+		return err
 	}
-	if err := f.Sync(); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("sync log: %w", err)
+	err = d.Sync()
+	if cerr := d.Close(); err == nil {
+		err = cerr
 	}
-	return f, nil
+	return err
 }
 
 // OpenDir opens a directory for syncing; see vfs.FS.
@@ -153,4 +174,17 @@ func (d dirFile) Sync() error {
 		d.failure.park(fmt.Errorf("sync directory: %w", err))
 	}
 	return nil
+}
+
+// pacedFile is a file that is written and is no log.
+type pacedFile struct {
+	vfs.File
+}
+
+func (f pacedFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if err != nil {
+		time.Sleep(retryAfter)
+	}
+	return n, err
 }

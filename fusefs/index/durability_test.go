@@ -1,0 +1,107 @@
+package index
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// killedEnv names the directory of the index in which the test binary, run as a child, is
+// to be killed.
+const killedEnv = "OBJVOL_TEST_INDEX_KILLED"
+
+// killedAfter is how many transactions the child commits: enough for several logs.
+const killedAfter = 3000
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(killedEnv); dir != "" {
+		commitAndDie(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// commitAndDie ends the process by SIGKILL as soon as the last commit is answered; if it
+// returned from that, or met an error, the exit status would tell.
+func commitAndDie(dir string) {
+	x, err := Open(dir, Options{})
+	for i := uint64(1); err == nil && i <= killedAfter; i++ {
+		err = commitNumbered(x, i)
+	}
+	if err == nil {
+		err = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	println(err.Error())
+	os.Exit(1)
+}
+
+// What was answered survives SIGKILL (hard-cases 3).
+func TestKilled(t *testing.T) {
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Env = append(os.Environ(), killedEnv+"="+dir)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Fatalf("the child ended with %v\n%s", err, out)
+	}
+	x, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = x.Close() }()
+	found, err := readHistory(x, killedAfter+1)
+	if err != nil || found != killedAfter {
+		t.Fatalf("%d of %d transactions are left, error %v", found, killedAfter, err)
+	}
+}
+
+// A log is synced by Sync and at its end, and not by commits.
+func TestLogIsSyncedWhenAsked(t *testing.T) {
+	var syncs atomic.Int32
+	d := &disk{FS: vfs.NewMem(), sync: func(name string) error {
+		if isWAL(name) {
+			syncs.Add(1)
+		}
+		return nil
+	}}
+	x, err := open("index", Options{}, d, memTableSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(what string, want int32) {
+		t.Helper()
+		if got := syncs.Swap(0); got != want {
+			t.Errorf("%s: %d syncs of the log, want %d", what, got, want)
+		}
+	}
+	expect("making the index", 1) // its identity and its first numbers
+	for i := range 20 {
+		update(t, x, func(tx *Tx) error { return tx.PutMeta(strconv.Itoa(i), nil) })
+	}
+	expect("20 commits", 0)
+	if err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Sync", 1)
+	if err := x.db.Flush(); err != nil { // goes on to the next log
+		t.Fatal(err)
+	}
+	expect("end of a log", 1)
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Close", 1)
+	if err := x.Sync(); err != nil {
+		t.Errorf("nothing is left to sync: %v", err)
+	}
+}
