@@ -169,10 +169,10 @@ func (fs *FS) resolve(ctx context.Context, parent Ino, name string) (dir, n inde
 	if !fs.begin() {
 		return dir, n, ErrInterrupted
 	}
-	go func() {
+	go func(dir Ino) {
 		defer fs.tasks.Done()
 		probed <- fs.probe(fs.ctx, dir, name)
-	}()
+	}(parent)
 	select {
 	case <-f.done:
 		if f.err != nil {

@@ -177,8 +177,8 @@ func (s *scan) enterKnown(c *change, f found, n index.Inode, k index.Key) error 
 		c.do(after)
 	}
 	now, err := c.Inode(n.Ino)
-	if err != nil || now.Mode&typeMask == n.Mode&typeMask {
-		return err
+	if err != nil || n.Vague || now.Mode&typeMask == n.Mode&typeMask {
+		return err // nobody was told the type of a vague inode
 	}
 	// The kernel does not know inodes that change their type: another one takes the name.
 	err = errors.Join(c.Remove(s.dir, f.entry.Name), c.DeleteInode(n.Ino), c.DeleteKey(f.key))
@@ -406,11 +406,11 @@ func (s *scan) finish() error {
 
 // probe looks for one name of a directory that is not listed: as a file, and as a
 // directory, at once.
-func (fs *FS) probe(ctx context.Context, dir index.Inode, name string) error {
-	s := scan{fs: fs, look: fs.wb.BeginListing(), dir: dir.Ino, seen: make(map[string]bool)}
+func (fs *FS) probe(ctx context.Context, dir Ino, name string) error {
+	s := scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, seen: make(map[string]bool)}
 	defer s.look.End()
 	var err error
-	if s.path, s.prefix, err = fs.dirPath(fs.Index, dir.Ino); err != nil {
+	if s.path, s.prefix, err = fs.dirPath(fs.Index, dir); err != nil {
 		return err
 	}
 	path := strings.TrimPrefix(s.path+"/"+name, "/")

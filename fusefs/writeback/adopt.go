@@ -135,7 +135,8 @@ func (w *Writeback) lost(tx *index.Tx, n index.Inode, k index.Key) (func(), erro
 	if err := tx.DeleteKey(k.Key); err != nil {
 		return nil, err
 	}
-	if isRegular(n) && n.Size > 0 && !c.Resident.Covers(0, min(c.BaseLen, n.Size)) {
+	whole := n.Dir != nil || n.Size == 0 || n.Target != "" || isRegular(n) && c.Resident.Covers(0, min(c.BaseLen, n.Size))
+	if !whole {
 		names, err := tx.Names(n.Ino)
 		if err != nil {
 			return nil, err

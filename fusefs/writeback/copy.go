@@ -56,6 +56,9 @@ func (e *sourceError) Unwrap() error { return e.err }
 
 // copyObject copies src to the job's key with the given attributes.
 func (w *Writeback) copyObject(ctx context.Context, j *job, src index.Key, attrs objstore.Attributes) (objstore.Object, error) {
+	if !w.Bucket.Capabilities().CopyPart {
+		return w.relay(ctx, j, src, attrs)
+	}
 	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
 		count := max(1, (src.Size+copyPart-1)/copyPart)
 		parts := make([]objstore.Part, count)

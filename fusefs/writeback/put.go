@@ -207,7 +207,7 @@ func (f fixed) Close() error  { return nil }
 // putParts writes a large content in parts.
 func (w *Writeback) putParts(ctx context.Context, j *job, c Content, attrs objstore.Attributes) (objstore.Object, error) {
 	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
-		size := max(partSize, (c.Size()+objstore.MaxParts-1)/objstore.MaxParts)
+		size := sizeOfParts(c.Size())
 		parts := make([]objstore.Part, (c.Size()+size-1)/size)
 		g, ctx := errgroup.WithContext(ctx)
 		g.SetLimit(partsAtOnce)
@@ -231,6 +231,11 @@ func (w *Writeback) putParts(ctx context.Context, j *job, c Content, attrs objst
 		}
 		return parts, nil
 	})
+}
+
+// sizeOfParts returns the size, in bytes, of the parts of an object.
+func sizeOfParts(total int64) int64 {
+	return max(partSize, (total+objstore.MaxParts-1)/objstore.MaxParts)
 }
 
 // upload creates an object by a multipart upload, whose condition is checked when it is

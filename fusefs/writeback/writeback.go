@@ -122,12 +122,11 @@ func (w *Writeback) planner(r Reader) planner {
 		busy:     w.sched.isBusy,
 		resolved: func(key string) bool { _, ok := w.resolved.Load(key); return ok },
 		local: func(n index.Inode) (bool, error) {
-			if n.Size > inlineSize && w.Bucket.Capabilities().CopyPart {
+			if n.Size > inlineSize {
 				return false, nil
 			}
 			c, err := r.Content(n.Ino)
-			complete := err == nil && c.Resident.Covers(0, min(c.BaseLen, n.Size))
-			return complete || !w.Bucket.Capabilities().CopyPart, err
+			return err == nil && c.Resident.Covers(0, min(c.BaseLen, n.Size)), err
 		},
 	}
 }
