@@ -179,6 +179,8 @@ func TestOneServerPerProcess(t *testing.T) {
 	s := start(t, embedded.Options{})
 	if second, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), Log: logger(t)}); err == nil {
 		t.Error(second.Close())
+	} else if !strings.Contains(err.Error(), "this process runs one already") {
+		t.Errorf("error is %v", err) // the library noticed, and too late
 	}
 	if _, err := open(t, s).Put(t.Context(), "a", objstore.Bytes("x"), objstore.PutOptions{}); err != nil {
 		t.Errorf("the first server afterwards: %v", err)

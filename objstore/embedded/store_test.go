@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"objvol/objstore"
 	"objvol/objstore/embedded"
@@ -128,7 +129,7 @@ func TestCompleteAtAnImpossiblePlace(t *testing.T) {
 		if _, err := b.CompleteUpload(t.Context(), key, id, []objstore.Part{part}, objstore.Condition{}); !errors.Is(err, objstore.ErrInvalid) {
 			t.Errorf("CompleteUpload %q: %v", key, err)
 		}
-		if _, err := b.CopyPart(t.Context(), key, id, 2, objstore.CopySource{Key: key}); !errors.Is(err, objstore.ErrNotFound) {
+		if _, err := b.CopyPart(t.Context(), key, id, 2, objstore.CopySource{Key: key, Length: 1}); !errors.Is(err, objstore.ErrNotFound) {
 			t.Errorf("CopyPart from %q: %v", key, err)
 		}
 	}
@@ -251,6 +252,64 @@ func TestMarkerSurvivesItsLastFile(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(dir, "objects", "volumes", "x")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the folder: %v", err)
 	}
+}
+
+// A delete that was meant for an object does not take the one that replaces it: it waits
+// for the write of its key, and finds the new object.
+func TestConditionalDeleteWaitsForAWrite(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, embedded.Options{Dir: dir})
+	b := open(t, s)
+	first := mustPut(t, b, "a", "first")
+
+	r := newRaw(t, s, 1)
+	const half = 512 << 10 // bytes, more than waits in buffers on the way
+	body, rest := io.Pipe()
+	req := r.sign(t, http.MethodPut, "/volumes/a", nil, nil)
+	req.Body, req.ContentLength = body, 2*half
+	put := make(chan error)
+	go func() {
+		status, _, err := r.do(req)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("status %d", status)
+		}
+		put <- err
+	}()
+	if _, err := rest.Write(make([]byte, half)); err != nil {
+		t.Fatal(err)
+	}
+	for len(glob(t, filepath.Join(dir, "objects", "volumes", ".sgwtmp", "*.*"))) == 0 {
+		time.Sleep(time.Millisecond) // until the server receives it
+	}
+
+	deleted := make(chan error)
+	go func() { deleted <- b.Delete(t.Context(), "a", objstore.Condition{IfMatch: first.ETag}) }()
+	select {
+	case err := <-deleted:
+		t.Fatalf("the delete did not wait: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	if _, err := rest.Write(make([]byte, half)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(rest.Close(), <-put); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-deleted; !errors.Is(err, objstore.ErrPreconditionFailed) {
+		t.Errorf("error is %v", err)
+	}
+	if _, err := b.Head(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // A marker that is written again has the new metadata only, and one that is deleted is
