@@ -364,7 +364,11 @@ func TestCallerGone(t *testing.T) {
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-gone
+	select {
+	case <-gone:
+	case <-time.After(10 * time.Second):
+		t.Error("the Mounter does not hear that the caller has gone")
+	}
 	close(done)
 	shut(t, d) // waits for what is under way
 	if n := d.state.references("v"); n != 0 || f.live.Load() != 0 {

@@ -228,6 +228,9 @@ func wantMode(t *testing.T, path string, want os.FileMode) {
 
 func TestModesAndLock(t *testing.T) {
 	dir := stateDir(t)
+	if err := os.Mkdir(dir, 0o700); err != nil { // made by somebody with another umask
+		t.Fatal(err)
+	}
 	d := open(t, dir, &fakeMounter{})
 	create(t, d, "v")
 	mount(t, d, "v", "a")
