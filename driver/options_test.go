@@ -160,6 +160,12 @@ func TestDefaultsSet(t *testing.T) {
 	if d.BasePrefix != "team/" || d.Prefix != "" || d.CacheSize != 2<<30 || d.SecretKey.Reveal() != "x" {
 		t.Errorf("defaults are %+v", d)
 	}
+	if err := d.Set("read-only", "yes"); err != nil {
+		t.Error(err)
+	}
+	if s, err := d.Resolve("v", nil); err != nil || !s.ReadOnly || s.Prefix != "team/v/" || len(s.Given) != 0 {
+		t.Errorf("resolved %+v, %v", s, err)
+	}
 	wantErr(t, d.Set("prefix", "../x"), "option prefix")
 	wantErr(t, d.Set("bukket", "x"), `nearest is "bucket"`)
 }

@@ -56,8 +56,8 @@ const (
 	OnRemoveDelete OnRemove = "delete"
 )
 
-// Defaults are the values of options that a volume is not given. Name, ID, Prefix,
-// ReadOnly and Given of the Spec are not used.
+// Defaults are the values of options that a volume is not given. Name, ID, Prefix and Given
+// of the Spec are not used.
 type Defaults struct {
 	Spec
 
@@ -106,7 +106,7 @@ func (d Defaults) Resolve(name string, opts map[string]string) (Spec, error) {
 		return Spec{}, err
 	}
 	s := d.Spec
-	s.Name, s.ID, s.ReadOnly, s.Given = name, "", false, map[string]string{}
+	s.Name, s.ID, s.Given = name, "", map[string]string{}
 	s.Prefix = escapeName(name) + "/"
 	if err := s.applyAll(opts); err != nil {
 		return Spec{}, err
