@@ -13,7 +13,7 @@ import (
 const etagAttribute = "etag"
 
 // attributes keeps an object's attributes in user xattrs, except one: where the parts
-// of an upload ended. Nobody asks for it, and from about a thousand parts on it is more
+// of an upload ended. Nobody asks for it, and from about 700 parts on it is more
 // than ext4 keeps of an inode (4 KiB), so the upload could not be completed.
 type attributes struct{ meta.XattrMeta }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,8 +75,7 @@ func (s *store) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMult
 
 func (s *store) complete(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
 	// The backend calls an unknown upload complete if its key holds any object.
-	one := int32(1)
-	if _, err := s.ListParts(ctx, &s3.ListPartsInput{Bucket: in.Bucket, Key: in.Key, UploadId: in.UploadId, MaxParts: &one}); err != nil {
+	if _, err := s.ListParts(ctx, &s3.ListPartsInput{Bucket: in.Bucket, Key: in.Key, UploadId: in.UploadId, MaxParts: new(int32(1))}); err != nil {
 		return s3response.CompleteMultipartUploadResult{}, "", err
 	}
 	if err := conflict(*in.Bucket, *in.Key); err != nil {
@@ -201,11 +201,11 @@ func (s *store) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl 
 // answer makes sure that an error is one of S3: the server prints any other to
 // standard error, and answers all of them alike.
 func (s *store) answer(op, bucket, key string, err error) error {
-	var known s3err.S3Error
+	known, ok := errors.AsType[s3err.S3Error](err)
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &known):
+	case ok:
 		return known
 	case errors.Is(err, syscall.ENOSPC):
 		return s3err.GetAPIError(s3err.ErrNoSpaceLeftOnDevice)
@@ -236,12 +236,14 @@ func (s *store) prune(bucket, key string) {
 		folders = append(folders, name)
 		return nil
 	})
-	for i := len(folders) - 1; err == nil && i >= 0; i-- {
-		err = os.Remove(folders[i]) // refuses a folder that was filled meanwhile
+	for _, folder := range slices.Backward(folders) {
+		if err == nil {
+			err = os.Remove(folder) // refuses a folder that was filled meanwhile
+		}
 	}
 }
 
 func is(err error, code s3err.ErrorCode) bool {
-	var known s3err.S3Error
-	return errors.As(err, &known) && known.BaseError().Code == s3err.GetAPIError(code).Code
+	known, ok := errors.AsType[s3err.S3Error](err)
+	return ok && known.BaseError().Code == s3err.GetAPIError(code).Code
 }

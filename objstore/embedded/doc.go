@@ -51,7 +51,7 @@
 //     is no object fails while it is not empty: succeeds.
 //   - Completing an unknown upload succeeds if its key holds an object: NoSuchUpload.
 //     Where a file cannot lie it fails as an internal error: told apart.
-//   - An upload of more than about a thousand parts needs larger xattrs than ext4 has:
+//   - An upload of more than about 700 parts needs larger xattrs than ext4 has:
 //     the list of its parts is not kept (no GET by part number).
 //   - A PUT that fails to name its file blames a directory whatever the cause: checked.
 //   - A folder that a crash left empty refuses the file of its name: removed.

@@ -119,8 +119,8 @@ func TestDurable(t *testing.T) {
 					if !errors.Is(err, step.err) || (err == nil) != (step.err == nil) {
 						t.Errorf("step %d, %s: error is %v instead of %v", i, step.request, err, step.err)
 					}
-					var op *objstore.OpError
-					if step.err == disk && (!errors.As(err, &op) || op.Op != step.request || op.Key != "k" || objstore.Refused(err) || !errors.Is(err, objstore.ErrUnavailable)) {
+					op, ok := errors.AsType[*objstore.OpError](err)
+					if errors.Is(step.err, disk) && (!ok || op.Op != step.request || op.Key != "k" || objstore.Refused(err) || !errors.Is(err, objstore.ErrUnavailable)) {
 						t.Errorf("step %d, %s: error is %#v", i, step.request, err)
 					}
 				}

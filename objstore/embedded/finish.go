@@ -40,7 +40,7 @@ func (g *gateway) finish(c fiber.Ctx) error {
 func (g *gateway) quiet(server *fasthttp.Server) {
 	next := server.ErrorHandler
 	server.ErrorHandler = func(c *fasthttp.RequestCtx, err error) {
-		if large := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &large) {
+		if _, large := errors.AsType[*fasthttp.ErrSmallBuffer](err); large {
 			next(c, err) // headers of more than 8 KiB have an answer of S3
 			return
 		}

@@ -51,7 +51,7 @@ func TestRefusedPutsLeaveTheirConnectionsUsable(t *testing.T) {
 
 	gets := make([]*http.Request, 4*connections)
 	for i := range gets {
-		r.must(t, http.MethodPut, fmt.Sprintf("/volumes/%d", i), []byte(fmt.Sprint(i)), nil)
+		r.must(t, http.MethodPut, fmt.Sprintf("/volumes/%d", i), fmt.Append(nil, i), nil)
 		gets[i] = r.sign(t, http.MethodGet, fmt.Sprintf("/volumes/%d", i), nil, nil)
 	}
 	for i, req := range gets {
