@@ -1,6 +1,21 @@
 package fusefs
 
-import "objvol/fusefs/vfs"
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"objvol/fusefs/vfs"
+)
 
 // NotifierOf returns what the vfs of a session calls.
 func NotifierOf(s *Session) vfs.Notifier { return s.notifier }
+
+// InitFlags returns what the kernel offered and what was agreed on.
+func InitFlags(request, reply []byte) (offered, agreed uint64) {
+	out := reply[unsafe.Sizeof(fuse.OutHeader{}):]
+	agreed = uint64(binary.NativeEndian.Uint32(out[unsafe.Offsetof(fuse.InitOut{}.Flags):]))
+	agreed |= uint64(binary.NativeEndian.Uint32(out[unsafe.Offsetof(fuse.InitOut{}.Flags2):])) << 32
+	return offeredFlags(request), agreed
+}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
+
 	"objvol/fusefs"
 	"objvol/fusefs/mounttest"
 	"objvol/fusefs/vfs"
@@ -259,4 +261,26 @@ func (c *counter) bytesOf(op string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes[op]
+}
+
+func TestWhatIsAgreedWithTheKernel(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	request, reply := s.Init()
+	offered, agreed := fusefs.InitFlags(request, reply)
+	for name, flag := range map[string]uint64{
+		"ATOMIC_O_TRUNC": fuse.CAP_ATOMIC_O_TRUNC, "HANDLE_KILLPRIV_V2": fuse.CAP_HANDLE_KILLPRIV_V2,
+		"PARALLEL_DIROPS": fuse.CAP_PARALLEL_DIROPS, "READDIRPLUS": fuse.CAP_READDIRPLUS, "MAX_PAGES": fuse.CAP_MAX_PAGES,
+	} {
+		if offered&flag != 0 && agreed&flag == 0 {
+			t.Errorf("%s is not used", name)
+		}
+	}
+	for name, flag := range map[string]uint64{
+		"WRITEBACK_CACHE": fuse.CAP_WRITEBACK_CACHE, "PASSTHROUGH": fuse.CAP_PASSTHROUGH,
+		"POSIX_LOCKS": fuse.CAP_POSIX_LOCKS, "FLOCK_LOCKS": fuse.CAP_FLOCK_LOCKS, "ASYNC_DIO": fuse.CAP_ASYNC_DIO,
+	} {
+		if agreed&flag != 0 {
+			t.Errorf("%s is used", name)
+		}
+	}
 }

@@ -86,19 +86,38 @@ func RunAs(t testing.TB, dir, name string, id int) {
 // what the child said. The wait is called once, from the goroutine of the test.
 func Start(t testing.TB, dir, name string, id int) (wait func()) {
 	t.Helper()
+	env := []string{envCase + "=" + name}
+	if id != 0 {
+		env = append(env, envUser+"="+strconv.Itoa(id))
+	}
+	return start(t, dir, env)
+}
+
+// RunTest runs a whole test of this binary in a child and waits for it. There, Served
+// tells the test that it is the child, which is how suites that want a [testing.T] are run.
+func RunTest(t testing.TB, dir, name string) {
+	t.Helper()
+	start(t, dir, nil, "-test.v", "-test.run=^"+name+"$")()
+}
+
+// Served returns the directory that a child of RunTest is to test. Elsewhere ok is false.
+func Served() (dir string, ok bool) {
+	return os.LookupEnv(envDir)
+}
+
+// start executes the binary again, for a mount on dir.
+func start(t testing.TB, dir string, env []string, args ...string) (wait func()) {
+	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dev := device(t, dir)
 	var output bytes.Buffer
-	cmd := exec.Command(binary)
+	cmd := exec.Command(binary, args...)
 	cmd.Dir = "/"
 	// Under the race detector a process sleeps a second before it ends, unless told not to.
-	cmd.Env = append(os.Environ(), envCase+"="+name, envDir+"="+dir, "GORACE=atexit_sleep_ms=0")
-	if id != 0 {
-		cmd.Env = append(cmd.Env, envUser+"="+strconv.Itoa(id))
-	}
+	cmd.Env = append(append(os.Environ(), env...), envDir+"="+dir, "GORACE=atexit_sleep_ms=0")
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	// What the child started keeps its output open: after it has ended, it is not waited for.
@@ -114,7 +133,7 @@ func Start(t testing.TB, dir, name string, id int) (wait func()) {
 		select {
 		case err := <-exited:
 			if err != nil {
-				t.Fatalf("case %s: %v\n%s", name, err, output.Bytes())
+				t.Fatalf("in %s: %v\n%s", dir, err, output.Bytes())
 			}
 		case <-time.After(deadline):
 			// A runtime that still runs prints its stacks; one that waits in the kernel
@@ -124,7 +143,7 @@ func Start(t testing.TB, dir, name string, id int) (wait func()) {
 			time.Sleep(time.Second)
 			_ = cmd.Process.Kill()
 			<-exited
-			t.Fatalf("case %s hung\n%s", name, output.Bytes())
+			t.Fatalf("in %s: hung\n%s", dir, output.Bytes())
 		}
 	}
 }
