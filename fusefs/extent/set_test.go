@@ -1,12 +1,10 @@
-package extent_test
+package extent
 
 import (
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"objvol/fusefs/extent"
 )
 
 const width = 96 // bytes of the model's file
@@ -21,8 +19,8 @@ func (m *model) fill(off, n int64, v bool) {
 }
 
 // runs returns the stretches of v within n bytes from off.
-func (m *model) runs(off, n int64, v bool) []extent.Range {
-	var runs []extent.Range
+func (m *model) runs(off, n int64, v bool) []Range {
+	var runs []Range
 	for i := max(off, 0); i < off+n; i++ {
 		if (i < width && m[i]) != v {
 			continue
@@ -30,13 +28,13 @@ func (m *model) runs(off, n int64, v bool) []extent.Range {
 		if k := len(runs) - 1; k >= 0 && runs[k].End == i {
 			runs[k].End++
 		} else {
-			runs = append(runs, extent.Range{Off: i, End: i + 1})
+			runs = append(runs, Range{Off: i, End: i + 1})
 		}
 	}
 	return runs
 }
 
-func (m *model) check(t *testing.T, s extent.Set, off, n int64) {
+func (m *model) check(t *testing.T, s Set, off, n int64) {
 	t.Helper()
 	all := m.runs(0, width, true)
 	if got := s.Ranges(); !slices.Equal(got, all) {
@@ -59,7 +57,7 @@ func (m *model) check(t *testing.T, s extent.Set, off, n int64) {
 	if got, want := s.Overlaps(off, n), len(m.runs(off, n, true)) > 0; got != want {
 		t.Fatalf("overlaps of %v in %d+%d: got %v", all, off, n, got)
 	}
-	back, rest, err := extent.Decode(append(s.AppendBinary(nil), "rest"...))
+	back, rest, err := Decode(append(s.AppendBinary(nil), "rest"...))
 	if err != nil || string(rest) != "rest" || !back.Equal(s) {
 		t.Fatalf("decoded %v as %v, rest %q, error %v", all, back.Ranges(), rest, err)
 	}
@@ -68,7 +66,7 @@ func (m *model) check(t *testing.T, s extent.Set, off, n int64) {
 func TestSetAgainstModel(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		var s extent.Set
+		var s Set
 		var m model
 		for range 60 {
 			off, n := rng.Int64N(width+8)-4, rng.Int64N(24)-2
@@ -94,7 +92,7 @@ func TestSetAgainstModel(t *testing.T) {
 }
 
 func TestCloneIsIndependent(t *testing.T) {
-	var s extent.Set
+	var s Set
 	s.Add(0, 10)
 	s.Add(20, 10)
 	c := s.Clone()
@@ -103,7 +101,7 @@ func TestCloneIsIndependent(t *testing.T) {
 	}
 	c.Add(10, 10)
 	c.Remove(0, 3)
-	if want := []extent.Range{{Off: 0, End: 10}, {Off: 20, End: 30}}; !slices.Equal(s.Ranges(), want) {
+	if want := []Range{{Off: 0, End: 10}, {Off: 20, End: 30}}; !slices.Equal(s.Ranges(), want) {
 		t.Fatalf("changing the clone changed the original to %v", s.Ranges())
 	}
 	if c.Equal(s) {
@@ -112,9 +110,9 @@ func TestCloneIsIndependent(t *testing.T) {
 }
 
 func TestEdgesOfTheOffsets(t *testing.T) {
-	var s extent.Set
+	var s Set
 	s.Add(math.MaxInt64-10, 100) // ends at the last offset there is
-	if want := []extent.Range{{Off: math.MaxInt64 - 10, End: math.MaxInt64}}; !slices.Equal(s.Ranges(), want) {
+	if want := []Range{{Off: math.MaxInt64 - 10, End: math.MaxInt64}}; !slices.Equal(s.Ranges(), want) {
 		t.Fatalf("got %v", s.Ranges())
 	}
 	if !s.Overlaps(0, math.MaxInt64) || s.Covers(0, math.MaxInt64) {
@@ -124,14 +122,14 @@ func TestEdgesOfTheOffsets(t *testing.T) {
 	if !s.Covers(math.MaxInt64-1, 1) || s.Size() != math.MaxInt64 {
 		t.Fatalf("got %v", s.Ranges())
 	}
-	if back, _, err := extent.Decode(s.AppendBinary(nil)); err != nil || !back.Equal(s) {
+	if back, _, err := Decode(s.AppendBinary(nil)); err != nil || !back.Equal(s) {
 		t.Fatalf("decoded %v, error %v", back.Ranges(), err)
 	}
 	s.Truncate(5)
 	s.Add(-3, 2) // all of it lies below 0
 	s.Add(7, 0)
 	s.Add(7, -1)
-	if want := []extent.Range{{Off: 0, End: 5}}; !slices.Equal(s.Ranges(), want) {
+	if want := []Range{{Off: 0, End: 5}}; !slices.Equal(s.Ranges(), want) {
 		t.Fatalf("got %v", s.Ranges())
 	}
 	s.Truncate(-1)
@@ -151,7 +149,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"gap beyond an offset": {1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 1},
 		"end beyond an offset": {1, 255, 255, 255, 255, 255, 255, 255, 255, 127, 1},
 	} {
-		if s, _, err := extent.Decode(b); err == nil {
+		if s, _, err := Decode(b); err == nil {
 			t.Errorf("%s: decoded as %v", name, s.Ranges())
 		}
 	}
@@ -160,17 +158,17 @@ func TestDecodeRefuses(t *testing.T) {
 // FuzzDecode feeds Decode with anything: what it accepts is a sound set that survives
 // another round.
 func FuzzDecode(f *testing.F) {
-	var s extent.Set
+	var s Set
 	f.Add(s.AppendBinary(nil))
 	s.Add(4096, 4096)
 	s.Add(1<<40, 1<<20)
 	f.Add(s.AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, rest, err := extent.Decode(b)
+		s, rest, err := Decode(b)
 		if err != nil {
 			return
 		}
-		var built extent.Set
+		var built Set
 		for _, r := range s.Ranges() {
 			if r.Off < 0 || r.Len() <= 0 {
 				t.Fatalf("decoded the unsound range %v", r)
@@ -180,7 +178,7 @@ func FuzzDecode(f *testing.F) {
 		if !built.Equal(s) {
 			t.Fatalf("decoded %v, which is not in normal form", s.Ranges())
 		}
-		again, _, err := extent.Decode(append(s.AppendBinary(nil), rest...))
+		again, _, err := Decode(append(s.AppendBinary(nil), rest...))
 		if err != nil || !again.Equal(s) {
 			t.Fatalf("second round: %v, error %v", again.Ranges(), err)
 		}
@@ -191,7 +189,7 @@ func FuzzDecode(f *testing.F) {
 func FuzzSet(f *testing.F) {
 	f.Add([]byte{0, 4, 9, 1, 6, 2, 0, 40, 20})
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		var s extent.Set
+		var s Set
 		var m model
 		for ; len(ops) >= 3; ops = ops[3:] {
 			off := int64(ops[1]) % width

@@ -122,7 +122,7 @@ func TestPowerCutsWithoutSyncAtTheEnd(t *testing.T) {
 		err := cut(seed, func(fs vfs.FS) vfs.FS {
 			return &disk{FS: fs, sync: func(name string) error {
 				if isWAL(name) {
-					return skipped{}
+					return errSkipped
 				}
 				return nil
 			}}

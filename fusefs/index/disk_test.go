@@ -1,6 +1,7 @@
 package index
 
 import (
+	"errors"
 	"io"
 	"path"
 	"strings"
@@ -15,15 +16,13 @@ type disk struct {
 	vfs.FS
 	create func(name string) error
 	write  func(name string) error
-	sync   func(name string) error // answers skipped to be left out without an error
+	sync   func(name string) error // answers errSkipped to be left out without an error
 	remove func(name string) error
 
 	unlocked bool // locks are not taken
 }
 
-type skipped struct{}
-
-func (skipped) Error() string { return "skipped" }
+var errSkipped = errors.New("skipped")
 
 func ask(f func(string) error, name string) error {
 	if f == nil {
@@ -96,14 +95,14 @@ func (f *diskFile) Sync() error     { return f.synced(f.File.Sync) }
 func (f *diskFile) SyncData() error { return f.synced(f.File.SyncData) }
 
 func (f *diskFile) synced(sync func() error) error {
-	switch err := ask(f.disk.sync, f.name); err {
-	case nil:
+	err := ask(f.disk.sync, f.name)
+	if err == nil {
 		return sync()
-	case skipped{}:
-		return nil
-	default:
-		return err
 	}
+	if errors.Is(err, errSkipped) {
+		return nil
+	}
+	return err
 }
 
 func isTable(name string) bool    { return strings.HasSuffix(name, ".sst") }

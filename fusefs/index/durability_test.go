@@ -2,6 +2,7 @@ package index
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -36,7 +37,7 @@ func commitAndDie(dir string) {
 	if err == nil {
 		err = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}
-	println(err.Error())
+	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
 
