@@ -22,9 +22,10 @@ import (
 // It also syncs the directory before a file is made whose name points to another one, so
 // that after a power cut the one is not there without the other.
 //
-// An error of another file makes Pebble try again at once, and for as long as the disk is
-// full; it is told of the error a little later. An error on a log, or of syncing a directory, never gets to Pebble, which would panic
-// with its locks in disarray. The index fails, and the goroutine stays where it is.
+// An error on a log, or of syncing a directory, never gets to Pebble, which would panic with
+// its locks in disarray: the index fails, and the goroutine stays where it is. After an
+// error on another file Pebble tries again at once, for as long as the disk is full: it is
+// told of the error a little later.
 type walFS struct {
 	vfs.FS
 	failure *failure
