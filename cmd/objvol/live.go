@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"objvol/driver"
+	"objvol/fusefs"
+	"objvol/metrics"
+)
+
+const (
+	// shownInterval is between two looks whether others still have an unmounted volume.
+	shownInterval = 2 * time.Second
+	// abortTimeout is for the requests that are under way when a connection is ended.
+	abortTimeout = 5 * time.Second
+)
+
+// live is a volume that is open in this process. Its slot's turn protects it, except for
+// what says otherwise.
+type live struct {
+	*volume
+	slot *slot
+
+	session *fusefs.Session // nil: it was opened to send what is pending, and not mounted
+	tree    *tree           // the mount, to put it back; nil without a session
+	leaving *leaving        // nil while it is mounted
+
+	mounted atomic.Bool // anybody may look
+}
+
+// leaving is the way of an unmounted volume from sending to closed.
+type leaving struct {
+	stop   context.CancelFunc
+	rested chan struct{} // closed when the volume is closed, or stays open for others
+	ended  chan struct{} // closed when the goroutine has ended
+	closed bool          // the volume is; readable when ended is closed
+}
+
+// leave begins to send what is pending and to close the volume then.
+func (l *live) leave() *leaving {
+	ctx, stop := context.WithCancel(l.slot.mounter.ctx)
+	w := &leaving{stop: stop, rested: make(chan struct{}), ended: make(chan struct{})}
+	l.leaving = w
+	l.slot.mounter.tasks.Go(func() {
+		defer stop()
+		rested := sync.OnceFunc(func() { close(w.rested) })
+		w.closed = l.unused(ctx, rested) && l.finish(ctx)
+		close(w.ended)
+		rested()
+		if w.closed {
+			l.slot.empty(l)
+		}
+	})
+	return w
+}
+
+// unused returns when the bucket has everything and nobody shows the mount any more; false
+// if ctx ended first. rested is called when only others keep the volume open.
+func (l *live) unused(ctx context.Context, rested func()) bool {
+	for {
+		if err := l.fs.Drain(ctx); ctx.Err() != nil {
+			return false
+		} else if err != nil { // the index: it stays as it is
+			l.log.Error("cannot send what is pending", "err", err)
+			return true
+		}
+		if l.tree == nil {
+			return true
+		}
+		shown, err := l.tree.shown()
+		if err != nil {
+			l.log.Warn("cannot tell who has the mount", "err", err)
+		}
+		if !shown {
+			return true
+		}
+		rested()
+		select {
+		case <-time.After(shownInterval):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// finish lets go of the mount and closes the volume when the connection has ended: somebody
+// who cannot be seen may have it still. It is false if ctx ended first; the mount cannot be
+// put back then.
+func (l *live) finish(ctx context.Context) bool {
+	l.dropTree()
+	if l.session != nil {
+		select {
+		case <-l.session.Done():
+		case <-ctx.Done():
+			return false
+		}
+		// The last who had it may have written.
+		if err := l.fs.Drain(ctx); ctx.Err() != nil {
+			return false
+		} else if err != nil {
+			l.log.Error("cannot send what is pending", "err", err)
+		}
+	}
+	if err := l.close(); err != nil {
+		l.log.Error("close volume", "err", err)
+	}
+	return true
+}
+
+// close closes the volume. What Prometheus sees of it stays as it was.
+func (l *live) close() error {
+	err := l.volume.close()
+	last := l.numbers(0)
+	l.seen.SetSource(func() metrics.State { return last })
+	return err
+}
+
+// stay ends the leaving, and reports whether the volume is still open.
+func (w *leaving) stay() (open bool) {
+	w.stop()
+	<-w.ended
+	return !w.closed
+}
+
+func (l *live) dropTree() {
+	if l.tree == nil {
+		return
+	}
+	if err := l.tree.close(); err != nil {
+		l.log.Warn("let go of the mount", "err", err)
+	}
+	l.tree = nil
+}
+
+// shut closes the volume whoever has it: they get ENOTCONN. What is pending stays.
+func (l *live) shut() error {
+	if l.leaving != nil && !l.leaving.stay() {
+		return nil
+	}
+	l.dropTree()
+	if l.session != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
+		defer cancel()
+		if err := l.session.Abort(ctx); err != nil {
+			// Closing under requests that are being answered is worse than not closing.
+			return fmt.Errorf("volume %q stays open: %w", l.spec.Name, err)
+		}
+	}
+	return l.close()
+}
+
+// attach mounts the volume on dir: for the first time, or again.
+func (l *live) attach(dir string) error {
+	if l.session != nil {
+		if err := l.tree.attach(dir); err != nil {
+			return err
+		}
+		l.dropTree()
+	} else {
+		session, err := l.mount(dir)
+		if err != nil {
+			return err
+		}
+		l.session = session
+	}
+	var err error
+	if l.tree, err = cloneTree(dir); err != nil {
+		return errors.Join(err, l.session.Unmount())
+	}
+	l.leaving = nil
+	l.mounted.Store(true)
+	return nil
+}
+
+// connected reports whether the kernel has not ended the connection.
+func (l *live) connected() bool {
+	select {
+	case <-l.session.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// Verify reports whether the directory is this mount and alive.
+func (l *live) Verify(ctx context.Context) error { return l.session.Verify(ctx) }
+
+// Drain returns when the bucket has everything or ctx ended.
+func (l *live) Drain(ctx context.Context) {
+	// What is left is told by Unmount and Status.
+	_ = l.fs.Drain(ctx)
+}
+
+// Unmount takes the mount from its directory and sends what is pending until ctx ends. What
+// is left is sent in the background, and whoever has the mount still is served.
+func (l *live) Unmount(ctx context.Context) error {
+	l.mounted.Store(false)
+	detached := l.session.Unmount()
+	left, err := pendingOf(l.fs.Drain(ctx))
+
+	l.slot.take()
+	w := l.leave()
+	l.slot.release()
+
+	if !left.None() {
+		return errors.Join(&driver.PendingError{Pending: left}, detached, err)
+	}
+	select {
+	case <-w.rested:
+	case <-ctx.Done():
+	}
+	return errors.Join(detached, err)
+}
+
+// Status tells how the volume does, from memory.
+func (l *live) Status() driver.MountStatus {
+	s := l.recent.get()
+	return driver.MountStatus{
+		Pending:   driver.Pending{Files: s.DirtyFiles, Bytes: s.DirtyBytes},
+		LastError: l.lastError(),
+	}
+}
+
+// numbers are what Prometheus sees.
+func (l *live) numbers(references int) metrics.State {
+	s := l.recent.get()
+	return metrics.State{
+		Mounted:     l.mounted.Load(),
+		References:  references,
+		DirtyBytes:  s.DirtyBytes,
+		DirtyFiles:  int64(s.DirtyFiles),
+		QueueLength: int64(s.Queue),
+		Failing:     l.lastError() != nil,
+		CacheBytes:  s.CacheBytes,
+		CacheHits:   uint64(s.CacheHits),
+		CacheMisses: uint64(s.CacheMiss),
+		Conflicts:   uint64(s.Conflicts),
+	}
+}
