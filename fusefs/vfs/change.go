@@ -12,7 +12,7 @@ import (
 // How long a change may wait for others to be sent with it.
 const (
 	settleFile = 100 * time.Millisecond // after a close, chmod, rename …
-	settleOpen = 5 * time.Second        // while a file is open for writing
+	settleOpen = -1                     // while a file is open for writing: see rest.go
 	settleDir  = 2 * time.Second        // a directory's times alone (hard-cases 31)
 )
 
@@ -35,7 +35,9 @@ func (fs *FS) change(fn func(c *change) error) error {
 		return err
 	}
 	for ino, settle := range c.dirty {
-		fs.wb.Dirty(ino, settle)
+		if settle != settleOpen {
+			fs.wb.Dirty(ino, settle)
+		}
 	}
 	for _, fn := range c.after {
 		fn()
@@ -48,7 +50,7 @@ func (c *change) put(n index.Inode, settle time.Duration) error {
 	if c.dirty == nil {
 		c.dirty = make(map[Ino]time.Duration)
 	}
-	if old, ok := c.dirty[n.Ino]; !ok || settle < old {
+	if old, ok := c.dirty[n.Ino]; !ok || old == settleOpen || settle < old && settle != settleOpen {
 		c.dirty[n.Ino] = settle
 	}
 	return errors.Join(c.PutInode(n), c.SetDirty(n.Ino))

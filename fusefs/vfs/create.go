@@ -53,7 +53,7 @@ func (fs *FS) Create(ctx context.Context, parent Ino, name string, mode, openFla
 	if err != nil {
 		return Entry{}, OpenResult{}, err
 	}
-	fs.newHandle(fh, e.Ino, openFlags)
+	fs.newHandle(fh, e.Ino, openFlags).node.wroteTo()
 	return e, OpenResult{KeepCache: true}, nil
 }
 

@@ -49,7 +49,7 @@ func (fs *FS) Open(ctx context.Context, ino Ino, flags uint32, fh uint64) (OpenR
 	return OpenResult{KeepCache: true}, nil
 }
 
-func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) {
+func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) *handle {
 	h := &handle{ino: ino, write: flags&accessMode != readOnly}
 	h.node = fs.acquire(ino)
 	h.reported = h.node.failures()
@@ -57,6 +57,7 @@ func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) {
 	defer fs.mu.Unlock()
 	h.node.handles++
 	fs.handles[fh] = h
+	return h
 }
 
 // handle returns an open handle. Errors: ErrBadHandle.
@@ -107,6 +108,7 @@ func (fs *FS) Flush(ctx context.Context, fh uint64) error {
 	if err != nil || !dirty {
 		return err
 	}
+	h.node.differsSince.Store(0)
 	fs.wb.Dirty(h.ino, settleFile)
 	if fs.CloseBucket && h.write {
 		return fs.ioError(ctx, fs.wb.Sync(ctx, h.ino))

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"objvol/fusefs/vfs"
 	"objvol/objstore"
@@ -272,4 +274,41 @@ func TestInterruptedWait(t *testing.T) {
 	if got, err := v.readAll(fh); err != nil || string(got) != "late" {
 		t.Errorf("f is %q, %v", got, err)
 	}
+}
+
+// TestOpenFileRests: a file that stays open is sent when nobody writes for a while, and
+// one that is written to all the time once a minute.
+func TestOpenFileRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := bucketOf(t, memory.Options{})
+		v := open(t, bucket, t.TempDir())
+		defer v.close()
+		fh, err := v.open("f", syscall.O_RDWR|syscall.O_CREAT, 0o600)
+		want(t, err)
+		write := func(text string) {
+			if _, err := v.Write(t.Context(), fh, 0, []byte(text), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sent := func() string { return string(bucket.Snapshot()["v/f"].Data) }
+		for range 4 {
+			write("a")
+			time.Sleep(2 * time.Second)
+		}
+		if sent() != "" {
+			t.Error("a file was sent between two writes")
+		}
+		time.Sleep(7 * time.Second)
+		if sent() != "a" {
+			t.Error("a file at rest was not sent")
+		}
+		for range 40 {
+			write("b")
+			time.Sleep(2 * time.Second)
+		}
+		if sent() != "b" {
+			t.Error("a file that never rests was not sent")
+		}
+		v.Release(fh)
+	})
 }

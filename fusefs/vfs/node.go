@@ -25,6 +25,10 @@ type node struct {
 	fetches singleflight.Group
 	next    atomic.Int64 // where the reader before this one ended: the mark of a sequential read
 
+	// When the file was written to last, and since when the write-back is to be told that
+	// it differs (0: it was told), in Unix nanoseconds.
+	lastWrite, differsSince atomic.Int64
+
 	files sync.Mutex // protects file; a leaf
 	file  *sharedFile
 

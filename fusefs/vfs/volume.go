@@ -100,6 +100,7 @@ func New(ctx context.Context, c Config) (*FS, error) {
 	}
 	fs.tasks.Go(fs.evictor)
 	fs.tasks.Go(fs.notifier)
+	fs.tasks.Go(fs.watchWriters)
 	return fs, nil
 }
 
@@ -200,10 +201,6 @@ func (fs *FS) sweep() error {
 		return fs.Cache.Remove(ino, gen)
 	})
 }
-
-// Drain waits until the bucket has everything, without settling times. When ctx ends
-// first it returns a *writeback.PendingError, and the work goes on.
-func (fs *FS) Drain(ctx context.Context) error { return fs.wb.Drain(ctx) }
 
 // State are the numbers of a volume that metrics and status show.
 type State struct {

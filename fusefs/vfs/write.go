@@ -56,6 +56,7 @@ func (fs *FS) begun(nd *node, dropPriv bool) (index.Inode, index.Content, error)
 		return n, c, err
 	}
 	drops := dropPriv && n.Mode&(setUID|setGID) != 0
+	nd.wroteTo()
 	if n.Gen > max(n.PlacedGen, nd.sent) && !drops {
 		return n, c, nil
 	}
@@ -152,6 +153,9 @@ func (fs *FS) truncate(ctx context.Context, ino Ino, size int64) error {
 		return err
 	}
 	fs.account(n, c)
+	if !fs.isOpen(ino) {
+		fs.wb.Dirty(ino, settleFile) // truncate(2) by path: no close will tell of it
+	}
 	if c.File == 0 {
 		return nil
 	}
