@@ -1,6 +1,10 @@
 package fusefs
 
-import "sync"
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	maxWrite   = 1 << 20                // bytes of content in one READ or WRITE
@@ -10,57 +14,47 @@ const (
 	requestHead = 4 << 10
 )
 
-// sizes are the sizes of pooled buffers in bytes: requests and replies without content
-// and those with a page of it; what the kernel reads ahead by default; the largest.
-var sizes = [...]int{8 << 10, 128<<10 + requestHead, maxRequest}
-
-// buffer is a piece of memory on loan. Its bytes may be cut at the end.
-type buffer struct {
-	bytes []byte
-	whole *[]byte // what goes back to the pool, nil for a size that is not pooled
+// requestBuffer returns room for the largest request, and what gives it back. A reader
+// has one as long as it lives, and most of it is never touched: outside of Go's heap that
+// costs nothing, within it would count as memory in use, a megabyte per volume at rest.
+func requestBuffer() (buf []byte, free func()) {
+	buf, err := unix.Mmap(-1, 0, maxRequest, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return make([]byte, maxRequest), func() {}
+	}
+	return buf, func() { _ = unix.Munmap(buf) }
 }
 
-// buffers is a pool of each size. The zero value is ready.
+// sizes are the sizes of pooled replies in bytes: without content or with a page of it;
+// what the kernel reads ahead by default; the largest.
+var sizes = [...]int{8 << 10, 128<<10 + requestHead, maxRequest}
+
+// buffers is a pool of replies of each size. The zero value is ready.
 type buffers struct {
 	pools [len(sizes)]sync.Pool
 }
 
 // get returns a buffer of at least size bytes, with any content.
-func (b *buffers) get(size int) buffer {
+func (b *buffers) get(size int) *[]byte {
 	for i, s := range sizes {
 		if size > s {
 			continue
 		}
-		whole, ok := b.pools[i].Get().(*[]byte)
-		if !ok {
-			fresh := make([]byte, s)
-			whole = &fresh
+		if buf, ok := b.pools[i].Get().(*[]byte); ok {
+			return buf
 		}
-		return buffer{bytes: *whole, whole: whole}
+		size = s
+		break
 	}
-	return buffer{bytes: make([]byte, size)}
+	buf := make([]byte, size)
+	return &buf
 }
 
-// put takes a buffer back.
-func (b *buffers) put(buf buffer) {
-	if buf.whole == nil {
-		return
-	}
+// put takes a buffer back. One of another size is left to the garbage collector.
+func (b *buffers) put(buf *[]byte) {
 	for i, s := range sizes {
-		if len(*buf.whole) == s {
-			b.pools[i].Put(buf.whole)
+		if len(*buf) == s {
+			b.pools[i].Put(buf)
 		}
 	}
-}
-
-// shrink moves what fits into the smallest size, so that a request that waits does not
-// hold a megabyte.
-func (b *buffers) shrink(buf buffer) buffer {
-	if len(buf.bytes) > sizes[0] {
-		return buf
-	}
-	small := b.get(len(buf.bytes))
-	small.bytes = small.bytes[:copy(small.bytes, buf.bytes)]
-	b.put(buf)
-	return small
 }

@@ -61,6 +61,7 @@ func (r inPlace) Readv([][]byte) (int, fuse.Status) { return len(r), fuse.OK }
 
 func (r inPlace) Done() {}
 
+// Write hands down the bytes of the request itself. They are gone when it returns.
 func (f *front) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	n, err := f.fs.Write(request(cancel), in.Fh, int64(in.Offset), data, in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0)
 	return uint32(n), f.status(opWrite, in.NodeId, err)

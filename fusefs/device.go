@@ -9,68 +9,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// device is the descriptor of one connection. It is non-blocking: waiting for a request
-// is the runtime's poller's, and close wakes who waits.
+// device is the descriptor of one connection. Every use of it holds a reference, so that
+// it is not closed, and its number not given to another file, while it is in use.
 type device struct {
 	fd   int
 	file *os.File
 	conn syscall.RawConn
 }
 
-// openDevice opens the descriptor. It can be mounted then; reading begins with poll.
+// openDevice opens the descriptor for blocking reads: a request then wakes one thread,
+// which answers it and comes back. Through the runtime's poller each of them took twice
+// as long.
 func openDevice() (*device, error) {
 	const path = "/dev/fuse"
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &device{fd: fd}, nil
-}
-
-// poll hands the descriptor to the runtime's poller. Only after mount(2): before it the
-// device has no queue that the poller could wait on.
-func (d *device) poll() (err error) {
-	d.file = os.NewFile(uintptr(d.fd), "/dev/fuse")
-	d.conn, err = d.file.SyscallConn()
-	return err
-}
-
-// read waits for a request and returns it in a buffer that is taken from the pool when
-// the request is there, so that waiting holds none.
-func (d *device) read(pool *buffers) (buffer, error) {
-	var (
-		in  buffer
-		err error
-	)
-	waitErr := d.conn.Read(func(fd uintptr) bool {
-		in, err = readRequest(int(fd), pool)
-		return !errors.Is(err, syscall.EAGAIN)
-	})
-	if waitErr != nil {
-		return buffer{}, fmt.Errorf("read request: %w", os.ErrClosed)
+	file := os.NewFile(uintptr(fd), path)
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
-	return in, err
+	return &device{fd: fd, file: file, conn: conn}, nil
 }
 
-// readRequest reads one request if there is one, else EAGAIN.
-func readRequest(fd int, pool *buffers) (buffer, error) {
-	in := pool.get(maxRequest)
-	for {
-		n, err := unix.Read(fd, in.bytes)
-		switch {
-		case err == nil:
-			in.bytes = in.bytes[:n]
-			return pool.shrink(in), nil
-		case errors.Is(err, syscall.EINTR), errors.Is(err, syscall.ENOENT):
+// read waits for a request and reads it into buf, which has room for the largest.
+func (d *device) read(buf []byte) (n int, err error) {
+	closed := d.conn.Control(func(fd uintptr) {
+		for {
+			n, err = unix.Read(int(fd), buf)
 			// ENOENT: the request was given up while we were taking it.
-		default:
-			pool.put(in)
-			return buffer{}, os.NewSyscallError("read request", err)
+			if !errors.Is(err, syscall.EINTR) && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.EAGAIN) {
+				return
+			}
 		}
+	})
+	if closed != nil {
+		return 0, fmt.Errorf("read request: %w", os.ErrClosed)
 	}
+	return n, os.NewSyscallError("read request", err)
 }
 
-// write sends a whole reply or notification. It takes no lock of the file: see doc.go.
+// write sends a whole reply or notification. It takes no lock: see doc.go.
 func (d *device) write(message []byte) error {
 	var err error
 	closed := d.conn.Control(func(fd uintptr) {
@@ -87,10 +68,6 @@ func (d *device) write(message []byte) error {
 	return os.NewSyscallError("write reply", err)
 }
 
-// close ends the connection, if the kernel has not: what uses the mount gets ENOTCONN.
-func (d *device) close() error {
-	if d.file == nil {
-		return os.NewSyscallError("close", unix.Close(d.fd))
-	}
-	return d.file.Close()
-}
+// close gives the descriptor up. The connection ends with it unless the kernel still has
+// readers of it waiting.
+func (d *device) close() error { return d.file.Close() }

@@ -29,12 +29,13 @@
 //
 // /dev/fuse is opened and mounted here, without a helper program. There is one
 // descriptor per connection and no clones of it: a clone that dies takes its requests
-// along (hard-cases 13). It is non-blocking, so a volume at rest holds neither a thread
-// nor a buffer, and closing the descriptor ends the readers.
+// along (hard-cases 13). A few readers wait in read(2); who takes a request answers it,
+// and the last who waits starts another first, so that a request that waits for the
+// network keeps no other waiting. They end when the kernel ends the connection.
 //
-// Replies and notifications are written past the file's own lock. A notification waits
-// in the kernel for pages that a pending READ holds: were they taken one after the
-// other, its reply could never be sent.
+// Replies and notifications are written side by side. A notification waits in the kernel
+// for pages that a pending READ holds: were they taken one after the other, its reply
+// could never be sent.
 //
 // # What the kernel does itself
 //

@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -136,20 +137,18 @@ func protocolOptions(log *slog.Logger) *fuse.MountOptions {
 
 // begin answers INIT, the first request of every connection, and starts serving.
 func (s *Session) begin(fs *vfs.FS) error {
-	if err := s.device.poll(); err != nil {
-		return err
-	}
-	in, err := s.device.read(&s.buffers)
+	in, free := requestBuffer()
+	defer free()
+	n, err := s.device.read(in)
 	if err != nil {
 		return err
 	}
-	s.initRequest = append([]byte(nil), in.bytes...)
-	s.buffers.put(in)
+	s.initRequest = bytes.Clone(in[:n])
 	reply, err := s.handle(s.initRequest, make([]byte, sizes[0]))
 	if err != nil {
 		return fmt.Errorf("agree with the kernel on a protocol: %w", err)
 	}
-	s.initReply = append([]byte(nil), reply...)
+	s.initReply = bytes.Clone(reply)
 	if err := s.device.write(s.initReply); err != nil {
 		return err
 	}
@@ -159,6 +158,9 @@ func (s *Session) begin(fs *vfs.FS) error {
 		s.log.Warn("this kernel cannot leave dropping setuid to a filesystem: writes keep it, and are slow (Linux 5.12 can)")
 	}
 	if s.mount, err = identityOf(s.dir); err != nil {
+		return err
+	}
+	if s.control, err = openControl(s.mount.dev); err != nil {
 		return err
 	}
 	s.raiseReadAhead()

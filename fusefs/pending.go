@@ -12,17 +12,21 @@ import (
 // the end of a connection: what the kernel reads ahead is never interrupted by it, and
 // would be waited for although nobody is left to take the answer.
 type pending struct {
-	mu  sync.Mutex // protects set
-	set map[uint64]struct{}
+	mu   sync.Mutex // protects what follows
+	set  map[uint64]struct{}
+	over bool // the connection has ended
 }
 
-func (p *pending) add(unique uint64) {
+// add reports whether the connection was over before: then the request was read at the
+// last moment, and has to be interrupted as well.
+func (p *pending) add(unique uint64) (over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.set == nil {
 		p.set = make(map[uint64]struct{})
 	}
 	p.set[unique] = struct{}{}
+	return p.over
 }
 
 func (p *pending) remove(unique uint64) {
@@ -31,8 +35,8 @@ func (p *pending) remove(unique uint64) {
 	delete(p.set, unique)
 }
 
-// interrupt interrupts all of them, once each, in the kernel's name. It returns when that
-// is done or they have ended; there must be no new ones.
+// interrupt interrupts all of them, once each, in the kernel's name, when the connection
+// is over. It returns when that is done or they have ended.
 func (p *pending) interrupt(server *fuse.ProtocolServer) {
 	for !p.tryInterrupt(server) {
 		// One is on its way between us and the server, which does not know it yet.
@@ -43,6 +47,7 @@ func (p *pending) interrupt(server *fuse.ProtocolServer) {
 func (p *pending) tryInterrupt(server *fuse.ProtocolServer) (all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.over = true
 	out := make([]byte, sizes[0])
 	for unique := range p.set {
 		// Interrupting has an answer only if it failed.

@@ -25,10 +25,11 @@ type Session struct {
 
 	// Set before the first request is served.
 	mount                  identity
+	control                *os.File // ends the connection
 	initRequest, initReply []byte
 	notifier               *notifier
 
-	buffers buffers
+	replies buffers
 	pending pending
 	idle    atomic.Int32   // readers that wait for a request
 	readers sync.WaitGroup // those and the ones that answer one
@@ -36,9 +37,9 @@ type Session struct {
 	done    chan struct{}  // closed after the last reader
 }
 
-// maxIdle is how many readers stay to wait. Of these one reads and the next is ready to
-// take over; there are as many others as requests being answered.
-const maxIdle = 2
+// maxIdle is how many readers stay to wait for a request, a thread each. There are as
+// many others as requests being answered.
+const maxIdle = 4
 
 func newSession(dev *device, dir string, fs fuse.RawFileSystem, log *slog.Logger) *Session {
 	return &Session{
@@ -102,7 +103,7 @@ func (s *Session) Unmount() error {
 // until ctx is done for the requests that are being answered. Whoever uses the mount
 // gets ENOTCONN from then on. The directory stays mounted until Unmount.
 func (s *Session) Abort(ctx context.Context) error {
-	if err := s.device.close(); err != nil && !errors.Is(err, os.ErrClosed) {
+	if err := abort(s.control); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	select {
@@ -130,8 +131,10 @@ func (s *Session) addReader() {
 // serve reads requests and answers each before it reads the next. The last idle reader
 // starts another before it answers, so that a request that waits keeps no other waiting.
 func (s *Session) serve() {
+	in, free := requestBuffer()
+	defer free()
 	for {
-		in, err := s.device.read(&s.buffers)
+		n, err := s.device.read(in)
 		if err != nil {
 			s.readFailed(err)
 			return
@@ -139,7 +142,7 @@ func (s *Session) serve() {
 		if s.idle.Add(-1) == 0 {
 			s.addReader()
 		}
-		s.answer(in)
+		s.answer(in[:n])
 		if s.idle.Add(1) > maxIdle {
 			s.idle.Add(-1)
 			return
@@ -150,11 +153,11 @@ func (s *Session) serve() {
 // readFailed ends the session. It ends the connection too, unless that was the failure: a
 // mount that nobody reads from would hang everyone who touches it.
 func (s *Session) readFailed(err error) {
-	if !ended(err) {
-		s.log.Error("the connection to the kernel is lost", "err", err)
-	}
 	s.over.Do(func() {
-		if err := s.device.close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		if !ended(err) {
+			s.log.Error("the connection to the kernel is lost", "err", errors.Join(err, abort(s.control)))
+		}
+		if err := errors.Join(s.device.close(), s.control.Close()); err != nil {
 			s.log.Warn("close the connection", "err", err)
 		}
 		s.pending.interrupt(s.server)
@@ -162,24 +165,25 @@ func (s *Session) readFailed(err error) {
 }
 
 // answer handles a request and sends the reply.
-func (s *Session) answer(in buffer) {
-	defer s.buffers.put(in)
-	out := s.buffers.get(replySize(in.bytes))
-	defer s.buffers.put(out)
-	s.pending.add(unique(in.bytes))
-	defer s.pending.remove(unique(in.bytes))
+func (s *Session) answer(request []byte) {
+	out := s.replies.get(replySize(request))
+	defer s.replies.put(out)
+	if s.pending.add(unique(request)) {
+		s.readers.Go(func() { s.pending.interrupt(s.server) })
+	}
+	defer s.pending.remove(unique(request))
 
-	reply, err := s.handle(in.bytes, out.bytes)
+	reply, err := s.handle(request, *out)
 	if err == nil {
 		err = s.reply(reply)
 	}
 	if err == nil {
 		return
 	}
-	s.log.Error("request not answered", "opcode", opcode(in.bytes), "err", err)
+	s.log.Error("request not answered", "opcode", opcode(request), "err", err)
 	// Whoever waits for the answer must get one.
-	if err := s.reply(refusal(unique(in.bytes), fuse.EIO)); err != nil {
-		s.log.Error("request not refused", "opcode", opcode(in.bytes), "err", err)
+	if err := s.reply(refusal(unique(request), fuse.EIO)); err != nil {
+		s.log.Error("request not refused", "opcode", opcode(request), "err", err)
 	}
 }
 

@@ -16,24 +16,18 @@ func TestBuffers(t *testing.T) {
 	var pool buffers
 	for _, size := range []int{0, 1, sizes[0], sizes[0] + 1, sizes[1], sizes[1] + 1, maxRequest, maxRequest + 1} {
 		b := pool.get(size)
-		if len(b.bytes) < size {
-			t.Errorf("asked for %d bytes, got %d", size, len(b.bytes))
+		if len(*b) < size {
+			t.Errorf("asked for %d bytes, got %d", size, len(*b))
 		}
 		pool.put(b)
+		if b := pool.get(size); len(*b) < size {
+			t.Errorf("asked for %d bytes, got %d from the pool", size, len(*b))
+		}
 	}
-	large := pool.get(maxRequest)
-	copy(large.bytes, "request")
-	large.bytes = large.bytes[:7]
-	small := pool.shrink(large)
-	if string(small.bytes) != "request" || len(*small.whole) != sizes[0] {
-		t.Errorf("shrunk to %q in %d bytes", small.bytes, len(*small.whole))
-	}
-	large = pool.get(maxRequest)
-	if len(large.bytes) != maxRequest {
-		t.Errorf("a buffer came back from the pool with %d bytes", len(large.bytes))
-	}
-	if got := pool.shrink(large); len(got.bytes) != maxRequest {
-		t.Errorf("%d bytes were cut to %d", maxRequest, len(got.bytes))
+	in, free := requestBuffer()
+	defer free()
+	if len(in) != maxRequest {
+		t.Errorf("room for a request is %d bytes", len(in))
 	}
 }
 
@@ -109,7 +103,9 @@ func TestPendingRequestsAreInterrupted(t *testing.T) {
 		const opcodeGetAttr = 3
 		s := newSession(nil, "", waiting{fuse.NewDefaultRawFileSystem()}, slog.New(slog.DiscardHandler))
 		for unique := range uint64(10) {
-			s.pending.add(unique) // and only then known to the server
+			if s.pending.add(unique) { // and only then known to the server
+				t.Error("over before its end")
+			}
 			go func() {
 				defer s.pending.remove(unique)
 				in := fuse.GetAttrIn{}
@@ -120,6 +116,9 @@ func TestPendingRequestsAreInterrupted(t *testing.T) {
 			}()
 		}
 		s.pending.interrupt(s.server)
+		if !s.pending.add(10) {
+			t.Error("not over after its end")
+		}
 	})
 }
 
