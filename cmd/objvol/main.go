@@ -72,7 +72,7 @@ func newRoot() *cobra.Command {
 		return usageError{fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newMount(), newVolume(), newVersion())
+	root.AddCommand(newServe(), newMount(), newVolume(), newDemo(), newVersion())
 	return root
 }
 
