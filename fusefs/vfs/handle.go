@@ -102,7 +102,7 @@ func (fs *FS) Flush(ctx context.Context, fh uint64) error {
 		return err
 	}
 	if err := h.node.failure(h); err != nil {
-		return err
+		return fs.ioError(ctx, err)
 	}
 	dirty, err := fs.Index.IsDirty(h.ino)
 	if err != nil || !dirty {
@@ -124,7 +124,7 @@ func (fs *FS) Fsync(ctx context.Context, fh uint64, _ bool) error {
 		return err
 	}
 	if err := h.node.failure(h); err != nil {
-		return err
+		return fs.ioError(ctx, err)
 	}
 	if fs.SyncLocal {
 		return fs.syncLocal(h.node)

@@ -126,8 +126,12 @@ func (fs *FS) ioError(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, writeback.ErrConflict):
+		return fmt.Errorf("%w: %w", ErrStale, err)
 	case errors.Is(err, objstore.ErrAccessDenied):
 		return fmt.Errorf("%w: %w", ErrAccess, err)
+	case errors.Is(err, objstore.ErrNoSpace):
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%w: %w", ErrInterrupted, err)
 	case errors.Is(err, context.DeadlineExceeded):
