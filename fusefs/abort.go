@@ -1,22 +1,11 @@
 package fusefs
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// AbortConnection ends the FUSE connection behind the device number of a mount, whoever
-// serves it: everyone who waits for an answer or asks from then on gets ENOTCONN.
-func AbortConnection(dev uint64) error {
-	control, err := openControl(dev)
-	if err != nil {
-		return err
-	}
-	return errors.Join(abort(control), control.Close())
-}
 
 // openControl opens the file that ends a connection. While it is open it stands for this
 // connection alone, even when its device number is given to another. The control file
@@ -43,7 +32,8 @@ func openControl(dev uint64) (*os.File, error) {
 	return os.NewFile(uintptr(file), name), nil
 }
 
-// abort writes to the control file of a connection. It has no effect when that has ended.
+// abort ends a connection by its control file: everyone who waits for an answer or asks
+// from then on gets ENOTCONN. It has no effect on one that has ended.
 func abort(control *os.File) error {
 	_, err := control.Write([]byte("1"))
 	return err

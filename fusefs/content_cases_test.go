@@ -19,7 +19,7 @@ func expect(what string, err error, want syscall.Errno) error {
 	if want == 0 && err == nil || want != 0 && errors.Is(err, want) {
 		return nil
 	}
-	return fmt.Errorf("%s: got %v, want %v", what, err, want)
+	return fmt.Errorf("%s: got %w, want %q", what, err, want.Error())
 }
 
 // holds compares a file with what it should hold.
@@ -69,10 +69,10 @@ func contents(dir string) error {
 	}
 	buf := make([]byte, 10)
 	if n, err := f.ReadAt(buf, 8); n != 3 || !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read over the end: %d, %v", n, err)
+		return fmt.Errorf("read over the end: %d, %w", n, err)
 	}
 	if n, err := f.ReadAt(buf, 100); n != 0 || !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read behind the end: %d, %v", n, err)
+		return fmt.Errorf("read behind the end: %d, %w", n, err)
 	}
 	return f.Close()
 }
@@ -257,11 +257,11 @@ func unlinkedOpen(dir string) error {
 	}
 	buf := make([]byte, 10)
 	if _, err := f.ReadAt(buf, 0); err != nil || string(buf) != "still here" {
-		return fmt.Errorf("got %q, %v", buf, err)
+		return fmt.Errorf("got %q, %w", buf, err)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Nlink != 0 || st.Size != 10 {
-		return fmt.Errorf("fstat: %v, %d names, %d bytes", err, st.Nlink, st.Size)
+		return fmt.Errorf("fstat: %w, %d names, %d bytes", err, st.Nlink, st.Size)
 	}
 	return must(f.Truncate(1), f.Close(), holds(path, "new"))
 }

@@ -19,12 +19,12 @@ import (
 
 // volume returns an empty filesystem on a bucket in memory. What is mounted on it has to
 // be unmounted first: cleanups that are registered later do that.
-func volume(t testing.TB) *vfs.FS {
+func volume(t *testing.T) *vfs.FS {
 	t.Helper()
 	return volumeOn(t, memory.New(memory.Options{}))
 }
 
-func volumeOn(t testing.TB, bucket objstore.Bucket) *vfs.FS {
+func volumeOn(t *testing.T, bucket objstore.Bucket) *vfs.FS {
 	t.Helper()
 	dir := t.TempDir()
 	lay, err := layout.New("v/")
@@ -60,7 +60,7 @@ func volumeOn(t testing.TB, bucket objstore.Bucket) *vfs.FS {
 // bucket that does not answer.
 const blockedFile = "blocked"
 
-func blocked(t testing.TB) *vfs.FS {
+func blocked(t *testing.T) *vfs.FS {
 	t.Helper()
 	bucket := memory.New(memory.Options{})
 	// Larger than what is fetched when it is opened.

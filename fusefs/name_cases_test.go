@@ -45,7 +45,7 @@ func directories(dir string) error {
 	}
 	info, err := os.Stat(d)
 	if err != nil || info.Mode() != fs.ModeDir|0o750 {
-		return fmt.Errorf("stat: %v, %v", info, err)
+		return fmt.Errorf("stat: %v, %w", info, err)
 	}
 	deep := filepath.Join(d, "1", "2", "3")
 	return must(
@@ -90,7 +90,7 @@ func renames(dir string) error {
 	}
 	buf := make([]byte, 1)
 	if _, err := f.ReadAt(buf, 0); err != nil || buf[0] != 'A' {
-		return fmt.Errorf("the file that was renamed over: %q, %v", buf, err)
+		return fmt.Errorf("the file that was renamed over: %q, %w", buf, err)
 	}
 	noreplace := func(from, to string) error {
 		return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
@@ -152,7 +152,7 @@ func symlinks(dir string) error {
 		}
 		got, err := os.Readlink(filepath.Join(dir, name))
 		if err != nil || got != want || info.Mode().Type() != fs.ModeSymlink || info.Size() != int64(len(want)) {
-			return fmt.Errorf("%s: %.80q, %v, %v, %d bytes", name, got, err, info.Mode(), info.Size())
+			return fmt.Errorf("%s: %.80q, %w, %v, %d bytes", name, got, err, info.Mode(), info.Size())
 		}
 	}
 	return must(os.Remove(link), holds(file, "f"))
@@ -224,7 +224,7 @@ func manyNames(dir string) error {
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err != nil || !info.Mode().IsRegular() {
-			return fmt.Errorf("%s: %v, %v", e.Name(), info, err)
+			return fmt.Errorf("%s: %v, %w", e.Name(), info, err)
 		}
 	}
 	return lists(dir, left...)

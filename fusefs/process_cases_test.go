@@ -101,7 +101,7 @@ func stop(cmd *exec.Cmd) error {
 	}
 	err := cmd.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
-		return fmt.Errorf("the reader ended with %v", err)
+		return fmt.Errorf("the reader ended with %w", err)
 	}
 	return nil
 }

@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"objvol/fusefs"
 )
 
 // Case is what a child does in the directory; its error fails the test.
@@ -73,20 +71,20 @@ func become(user string) error {
 }
 
 // Run runs a case in a child, as root, and waits for it.
-func Run(t testing.TB, dir, name string) {
+func Run(t *testing.T, dir, name string) {
 	t.Helper()
 	Start(t, dir, name, 0)()
 }
 
 // RunAs is Run as the user and group id.
-func RunAs(t testing.TB, dir, name string, id int) {
+func RunAs(t *testing.T, dir, name string, id int) {
 	t.Helper()
 	Start(t, dir, name, id)()
 }
 
 // Start starts a case in a child and returns what waits for it and fails the test with
 // what the child said. The wait is called once, from the goroutine of the test.
-func Start(t testing.TB, dir, name string, id int) (wait func()) {
+func Start(t *testing.T, dir, name string, id int) (wait func()) {
 	t.Helper()
 	env := []string{envCase + "=" + name}
 	if id != 0 {
@@ -97,7 +95,7 @@ func Start(t testing.TB, dir, name string, id int) (wait func()) {
 
 // RunTest runs a whole test of this binary in a child and waits for it. There, Served
 // tells the test that it is the child, which is how suites that want a [testing.T] are run.
-func RunTest(t testing.TB, dir, name string) {
+func RunTest(t *testing.T, dir, name string) {
 	t.Helper()
 	start(t, dir, nil, "-test.v", "-test.run=^"+name+"$")()
 }
@@ -108,7 +106,7 @@ func Served() (dir string, ok bool) {
 }
 
 // start executes the binary again, for a mount on dir.
-func start(t testing.TB, dir string, env []string, args ...string) (wait func()) {
+func start(t *testing.T, dir string, env []string, args ...string) (wait func()) {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
@@ -141,13 +139,13 @@ func start(t testing.TB, dir string, env []string, args ...string) (wait func())
 			// A runtime that still runs prints its stacks; one that waits in the kernel
 			// can only end after its connection has.
 			_ = cmd.Process.Signal(syscall.SIGQUIT)
-			if err := fusefs.AbortConnection(dev); err != nil {
+			if err := abort(dev); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(time.Second)
 			_ = cmd.Process.Kill()
-			<-exited
-			t.Fatalf("in %s: hung\n%s", dir, output.Bytes())
+			err := <-exited
+			t.Fatalf("in %s: hung, then %v\n%s", dir, err, output.Bytes())
 		}
 	}
 }

@@ -9,13 +9,11 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"objvol/fusefs"
 )
 
 // Require skips the test where nothing can be mounted. Where OBJVOL_REQUIRE, a list with
 // commas, has "fuse", it fails instead.
-func Require(t testing.TB) {
+func Require(t *testing.T) {
 	t.Helper()
 	err := mountable()
 	if err == nil {
@@ -40,7 +38,7 @@ func mountable() error {
 // Dir returns an empty directory to mount on, which users other than root can reach.
 // Cleanups that are registered later, and so run earlier, unmount it: one that is still
 // a mount then is detached, and fails the test.
-func Dir(t testing.TB) string {
+func Dir(t *testing.T) string {
 	t.Helper()
 	Require(t)
 	dir := t.TempDir()
@@ -50,7 +48,7 @@ func Dir(t testing.TB) string {
 	t.Cleanup(func() {
 		for Mounted(t, dir) {
 			t.Errorf("a mount was left on %s", dir)
-			if err := fusefs.AbortConnection(device(t, dir)); err != nil {
+			if err := abort(device(t, dir)); err != nil {
 				t.Log(err) // it may be no FUSE mount
 			}
 			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -62,18 +60,37 @@ func Dir(t testing.TB) string {
 }
 
 // Mounted reports whether something is mounted on dir, without asking what it is.
-func Mounted(t testing.TB, dir string) bool {
+func Mounted(t *testing.T, dir string) bool {
 	t.Helper()
 	return device(t, dir) != device(t, filepath.Dir(dir))
 }
 
 // device returns a device number as the kernel knows it, without a request to the
 // filesystem: none of its attributes are asked for.
-func device(t testing.TB, path string) uint64 {
+func device(t *testing.T, path string) uint64 {
 	t.Helper()
 	var st unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
 		t.Fatalf("statx %s: %v", path, err)
 	}
 	return unix.Mkdev(st.Dev_major, st.Dev_minor)
+}
+
+// abort ends the FUSE connection behind a device number, through a control file system
+// that is not attached anywhere.
+func abort(dev uint64) error {
+	fs, err := unix.Fsopen("fusectl", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("fsopen fusectl", err)
+	}
+	defer func() { _ = unix.Close(fs) }()
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return os.NewSyscallError("fsconfig fusectl", err)
+	}
+	control, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fsmount fusectl", err)
+	}
+	defer func() { _ = unix.Close(control) }()
+	return os.WriteFile(fmt.Sprintf("/proc/self/fd/%d/%d/abort", control, unix.Minor(dev)), []byte("1"), 0o600)
 }
