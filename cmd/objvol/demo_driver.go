@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -54,15 +55,16 @@ func (s *stage) startDriver(ctx context.Context, socket string) error {
 	return s.driver.await(ctx, "http://"+s.metrics+"/healthz")
 }
 
-// demoEnvironment leaves out what would lead the driver to another store.
+// demoEnvironment leaves out all settings: they would lead the driver to another store.
 func demoEnvironment(all []string) []string {
-	var kept []string
-	for _, v := range all {
-		if !strings.HasPrefix(v, "OBJVOL_") && !strings.HasPrefix(v, "AWS_") {
-			kept = append(kept, v)
-		}
+	var told []string
+	for _, s := range settings {
+		told = append(append(told, s.variable()), s.aws...)
 	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(all), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(told, name)
+	})
 }
 
 // startProcess starts a process from a thread that waits for its end: the parent whose

@@ -10,9 +10,19 @@ import (
 	"slices"
 )
 
-// writeImage writes a tar that "docker import" makes an image of: busybox, and the few of
-// its commands that the demo uses.
+// writeImage writes a tar that "docker import" makes an image of.
 func writeImage(path string) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := tar.NewWriter(f)
+	return errors.Join(addBusybox(w), w.Close())
+}
+
+// addBusybox writes busybox and sh, which finds all other commands inside itself.
+func addBusybox(w *tar.Writer) error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		return err
@@ -24,24 +34,13 @@ func writeImage(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := tar.NewWriter(f)
 	if err := w.WriteHeader(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(data))}); err != nil {
 		return err
 	}
 	if _, err := w.Write(data); err != nil {
 		return err
 	}
-	for _, command := range []string{"cat", "ln", "ls", "mkdir", "sh"} {
-		if err := w.WriteHeader(&tar.Header{Name: "bin/" + command, Typeflag: tar.TypeSymlink, Linkname: "busybox"}); err != nil {
-			return err
-		}
-	}
-	return w.Close()
+	return w.WriteHeader(&tar.Header{Name: "bin/sh", Typeflag: tar.TypeSymlink, Linkname: "busybox"})
 }
 
 // static reports a program that needs more than itself: an image of it alone cannot run.

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// shownInterval is between two looks whether others still have an unmounted volume.
-	shownInterval = 2 * time.Second
+	// shownInterval is between two looks who has a mount.
+	shownInterval = time.Second
 	// abortTimeout is for the requests that are under way when a connection is ended.
 	abortTimeout = 5 * time.Second
 )
@@ -27,7 +27,8 @@ type live struct {
 	slot *slot
 
 	session *fusefs.Session // nil: it was opened to send what is pending, and not mounted
-	tree    *tree           // the mount, to put it back; nil without a session
+	dir     string          // where it is mounted, or was
+	tree    *tree           // the mount, to put it back; nil once it was let go of
 	leaving *leaving        // nil while it is mounted
 
 	mounted atomic.Bool // anybody may look
@@ -170,9 +171,9 @@ func (l *live) attach(dir string) error {
 	}
 	var err error
 	if l.tree, err = cloneTree(dir); err != nil {
-		return errors.Join(err, l.session.Unmount())
+		return errors.Join(err, detachFrom(dir))
 	}
-	l.leaving = nil
+	l.dir, l.leaving = dir, nil
 	l.mounted.Store(true)
 	return nil
 }
@@ -187,8 +188,31 @@ func (l *live) connected() bool {
 	}
 }
 
-// Verify reports whether the directory is this mount and alive.
-func (l *live) Verify(ctx context.Context) error { return l.session.Verify(ctx) }
+// Verify reports whether the directory is this mount and alive. The session knows only its
+// first mount, which this may not be.
+func (l *live) Verify(ctx context.Context) error {
+	if !l.connected() {
+		return fmt.Errorf("%s: the connection has ended", l.dir)
+	}
+	shown, err := l.tree.at(l.dir)
+	if err == nil && !shown {
+		err = fmt.Errorf("%s: something else is mounted there, or nothing", l.dir)
+	}
+	return errors.Join(err, ctx.Err())
+}
+
+// awaitEnd returns when ctx ends or the directory does not show the mount any more.
+func (l *live) awaitEnd(ctx context.Context) {
+	tick := time.NewTicker(shownInterval)
+	defer tick.Stop()
+	for l.Verify(ctx) == nil {
+		select {
+		case <-tick.C:
+		case <-l.session.Done():
+		case <-ctx.Done():
+		}
+	}
+}
 
 // Drain returns when the bucket has everything or ctx ended.
 func (l *live) Drain(ctx context.Context) {
@@ -200,7 +224,7 @@ func (l *live) Drain(ctx context.Context) {
 // is left is sent in the background, and whoever has the mount still is served.
 func (l *live) Unmount(ctx context.Context) error {
 	l.mounted.Store(false)
-	detached := l.session.Unmount()
+	detached := l.tree.detach(l.dir)
 	left, err := pendingOf(l.fs.Drain(ctx))
 
 	l.slot.take()

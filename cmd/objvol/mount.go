@@ -135,10 +135,7 @@ func mount(cmd *cobra.Command, c config, spec driver.Spec, dir string) (err erro
 	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "mounted %s on %s\n", spec.Name, dir); err != nil {
 		log.Warn("nobody is told of the mount", "err", err)
 	}
-	select {
-	case <-ctx.Done():
-	case <-l.session.Done():
-	}
+	l.awaitEnd(ctx)
 	restore() // from here on a signal ends the process
 
 	stop, cancel := context.WithTimeout(context.Background(), c.StopTimeout)

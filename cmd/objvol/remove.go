@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -24,7 +25,11 @@ func (m *mounter) deleteData(ctx context.Context, spec driver.Spec) error {
 	if l.Prefix() == "" {
 		return errors.New("its prefix is empty, so its data is everything in the bucket: delete that by other means, and remove the volume with its data kept")
 	}
-	b, err := m.stores.open(ctx, spec, nil, capabilitiesPath(m.volumeDir(spec)))
+	remembered := capabilitiesPath(m.volumeDir(spec))
+	if _, err := os.Stat(m.volumeDir(spec)); err != nil {
+		remembered = "" // there never was any, or it is a repetition
+	}
+	b, err := m.stores.open(ctx, spec, nil, remembered)
 	if err != nil {
 		return err
 	}

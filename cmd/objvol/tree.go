@@ -25,12 +25,53 @@ func cloneTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep the mount of %s: %w", dir, os.NewSyscallError("open_tree", err))
 	}
-	// No attribute is asked for: the filesystem is not.
-	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
-		return nil, errors.Join(fmt.Errorf("keep the mount of %s: %w", dir, os.NewSyscallError("statx", err)), unix.Close(fd))
+	device, err := deviceOf(fd, "")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("keep the mount of %s: %w", dir, err), unix.Close(fd))
 	}
-	return &tree{fd, fmt.Sprintf("%d:%d", st.Dev_major, st.Dev_minor)}, nil
+	return &tree{fd, device}, nil
+}
+
+// deviceOf returns the device number of what is at a path, as mountinfo spells it. No
+// attribute is asked for, so that the kernel answers and not the filesystem.
+func deviceOf(dirfd int, path string) (string, error) {
+	const flags = unix.AT_EMPTY_PATH | unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_STATX_DONT_SYNC
+	var st unix.Statx_t
+	if err := unix.Statx(dirfd, path, flags, 0, &st); err != nil {
+		return "", os.NewSyscallError("statx", err)
+	}
+	return fmt.Sprintf("%d:%d", st.Dev_major, st.Dev_minor), nil
+}
+
+// at reports whether a directory shows the mount. While the tree is there, no other
+// filesystem has its device number.
+func (t *tree) at(dir string) (bool, error) {
+	device, err := deviceOf(unix.AT_FDCWD, dir)
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", dir, err)
+	}
+	return device == t.device, nil
+}
+
+// detach takes the mount from a directory that shows it, and leaves any other alone.
+func (t *tree) detach(dir string) error {
+	switch shown, err := t.at(dir); {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !shown:
+		return nil
+	}
+	return detachFrom(dir)
+}
+
+// detachFrom takes the topmost mount from a directory.
+func detachFrom(dir string) error {
+	if err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+		return fmt.Errorf("unmount %s: %w", dir, os.NewSyscallError("umount2", err))
+	}
+	return nil
 }
 
 // attach puts the tree on a directory. The tree is used up; the directory can be cloned
