@@ -32,6 +32,7 @@ type engine struct {
 	server  objstoretest.Server
 	driver  *program
 	volumes []string
+	removed bool
 }
 
 // newEngine starts a driver whose volumes lie on the server; the zero Server is the
@@ -70,6 +71,7 @@ func (e *engine) startDriver() {
 	}
 	e.driver = start(e.t, e.server, "serve", "--socket", "/run/docker/plugins/"+e.name+".sock",
 		"--state-dir", e.state, "--metrics-addr", e.metrics)
+	e.t.Cleanup(e.remove) // comes before the driver is killed
 	eventually(e.t, "the driver answers", func() bool {
 		return answers(e.t.Context(), "http://"+e.metrics+"/healthz")
 	})
@@ -86,9 +88,13 @@ func (e *engine) stopDriver() {
 	}
 }
 
-// remove removes everything. After a test that failed it does what it can.
+// remove removes everything, once. After a test that failed it does what it can.
 func (e *engine) remove() {
-	for _, id := range strings.Fields(e.try("ps", "-aq", "--filter", "label="+e.name)) {
+	if e.removed {
+		return
+	}
+	e.removed = true
+	for id := range strings.FieldsSeq(e.try("ps", "-aq", "--filter", "label="+e.name)) {
 		e.try("rm", "-f", "-v", id)
 	}
 	for _, volume := range e.volumes {
@@ -97,7 +103,7 @@ func (e *engine) remove() {
 	if e.driver != nil {
 		e.stopDriver()
 	}
-	for _, image := range strings.Fields(e.try("image", "ls", "-q", e.name)) {
+	for image := range strings.FieldsSeq(e.try("image", "ls", "-q", e.name)) {
 		e.try("image", "rm", "-f", image)
 	}
 	if err := errors.Join(detachBelow(e.state), os.RemoveAll("/run/docker/plugins/"+e.name+".sock")); err != nil {
@@ -183,7 +189,7 @@ func (e *engine) run(volume, script string) string {
 // background starts a container that stays until it is stopped.
 func (e *engine) background(volume string) (container string) {
 	e.t.Helper()
-	return e.docker(e.arguments(volume, "-d", e.image, "sleep", "3600")...)
+	return e.docker(e.arguments(volume, "-d", e.image, "busybox", "sleep", "3600")...)
 }
 
 // exec runs a shell script in a container that runs.
@@ -300,4 +306,11 @@ func (e *engine) importImage(image string, more ...entry) {
 		e.t.Fatal(err)
 	}
 	e.docker("import", path, image)
+}
+
+// sortLines makes listings comparable whose order means nothing.
+func sortLines(text string) string {
+	lines := strings.Split(text, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
