@@ -2,7 +2,6 @@ package vfs
 
 import (
 	"context"
-	"errors"
 
 	"objvol/fusefs/index"
 )
@@ -27,26 +26,31 @@ type handle struct {
 
 // Open opens a file as the handle fh.
 func (fs *FS) Open(ctx context.Context, ino Ino, flags uint32, fh uint64) (OpenResult, error) {
-	n, err := fs.known(ctx, ino)
-	if err != nil {
-		return OpenResult{}, err
-	}
-	if n.Dir != nil {
-		return OpenResult{}, ErrIsDir
-	}
-	write := flags&accessMode != readOnly || flags&openTrunc != 0
-	if write && fs.ReadOnly {
-		return OpenResult{}, ErrReadOnly
-	}
+	// The handle comes first: an inode that is unlinked at this moment stays for it.
 	fs.newHandle(fh, ino, flags)
-	if flags&openTrunc != 0 {
-		if err := fs.truncate(ctx, ino, 0); err != nil {
-			fs.dropHandle(fh)
-			return OpenResult{}, err
-		}
+	if err := fs.mayOpen(ctx, ino, flags); err != nil {
+		fs.dropHandle(fh)
+		return OpenResult{}, err
 	}
 	// When the bucket's content changes, the kernel's pages are dropped then.
 	return OpenResult{KeepCache: true}, nil
+}
+
+func (fs *FS) mayOpen(ctx context.Context, ino Ino, flags uint32) error {
+	n, err := fs.known(ctx, ino)
+	if err != nil {
+		return err
+	}
+	if n.Dir != nil {
+		return ErrIsDir
+	}
+	if fs.ReadOnly && (flags&accessMode != readOnly || flags&openTrunc != 0) {
+		return ErrReadOnly
+	}
+	if flags&openTrunc != 0 {
+		return fs.truncate(ctx, ino, 0)
+	}
+	return nil
 }
 
 func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) *handle {
@@ -152,20 +156,14 @@ func (fs *FS) syncLocal(n *node) error {
 	return fs.Index.Sync()
 }
 
-// Release ends a handle. The content of an unlinked inode goes with its last one.
+// Release ends a handle. An unlinked inode goes when the kernel forgets it, which it does
+// after its last use.
 func (fs *FS) Release(fh uint64) {
 	h := fs.dropHandle(fh)
 	if h == nil {
 		return
 	}
-	if n, err := fs.Index.Inode(h.ino); err == nil && n.Nlink == 0 && !fs.isOpen(h.ino) {
-		if err := fs.bury(h.ino); err != nil && !errors.Is(err, ErrNotExist) {
-			fs.Log.Warn("an unlinked inode stays", "inode", uint64(h.ino), "error", err)
-		}
-		return
-	}
-	dirty, err := fs.Index.IsDirty(h.ino)
-	if err == nil && dirty {
+	if dirty, err := fs.Index.IsDirty(h.ino); err == nil && dirty {
 		fs.wb.Dirty(h.ino, settleFile)
 	}
 }

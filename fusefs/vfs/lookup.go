@@ -35,7 +35,7 @@ func (fs *FS) entry(dir, n index.Inode) Entry {
 // unlinked goes then: while the kernel knows it, it can ask for its attributes.
 func (fs *FS) Forget(ino Ino, _ uint64) {
 	n, err := fs.Index.Inode(ino)
-	if err != nil || n.Nlink > 0 || fs.isOpen(ino) {
+	if err != nil || n.Nlink > 0 {
 		return
 	}
 	if err := fs.bury(ino); err != nil {
@@ -49,7 +49,7 @@ func (fs *FS) bury(ino Ino) error {
 	var file uint64
 	err := fs.Index.Update(func(tx *index.Tx) error {
 		n, err := tx.Inode(ino)
-		if err != nil || n.Nlink > 0 {
+		if err != nil || n.Nlink > 0 || fs.isOpen(ino) {
 			return notExist(err)
 		}
 		c, err := tx.Content(ino)
@@ -69,7 +69,7 @@ func (fs *FS) bury(ino Ino) error {
 		}
 		return tx.DeleteInode(ino)
 	})
-	if err != nil {
+	if err != nil || file == 0 {
 		return err
 	}
 	return fs.discard(ino, file)

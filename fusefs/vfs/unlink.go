@@ -65,7 +65,7 @@ func mayRemove(c *change, n index.Inode, isDir bool) error {
 }
 
 // drop takes one name from an inode that has just lost it. With the last one its object
-// is doomed, and its content goes as soon as nobody has it open.
+// is doomed; its record and its content go when the kernel forgets it.
 func (fs *FS) drop(c *change, n index.Inode) error {
 	n.Nlink--
 	n.Ctime = c.now
@@ -83,14 +83,6 @@ func (fs *FS) drop(c *change, n index.Inode) error {
 		if err := c.ClearDirty(n.Ino); err != nil {
 			return err
 		}
-	}
-	var file uint64
-	if isRegular(n) && !fs.isOpen(n.Ino) {
-		var err error
-		if file, err = dropContent(c.Tx, n); err != nil {
-			return err
-		}
-		c.do(func() { fs.discarded(n.Ino, file) })
 	}
 	return c.PutInode(n)
 }

@@ -2,11 +2,13 @@ package vfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"objvol/fusefs/cache"
 	"objvol/fusefs/extent"
+	"objvol/fusefs/index"
 	"objvol/fusefs/writeback"
 )
 
@@ -17,6 +19,12 @@ var _ writeback.Files = uploads{}
 
 // Open implements writeback.Files.
 func (u uploads) Open(ctx context.Context, ino Ino, private bool) (writeback.Content, error) {
+	if n, err := u.fs.Index.Inode(ino); err != nil {
+		return nil, err
+	} else if n.Nlink == 0 && !u.fs.isOpen(ino) {
+		// Nobody can read it any more: it need not be fetched before its object goes.
+		return nil, errors.Join(index.ErrNotFound, u.fs.bury(ino))
+	}
 	nd := u.fs.acquire(ino)
 	up, err := u.fs.upload(ctx, nd, private)
 	if err != nil {
