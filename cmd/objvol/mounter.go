@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +21,15 @@ import (
 	"objvol/objstore"
 )
 
-// resumeTimeout bounds the opening of a volume that only has something to send.
-const resumeTimeout = time.Minute
+const (
+	// resumeTimeout bounds the opening of a volume that only has something to send.
+	resumeTimeout = time.Minute
+	// closeTimeout is how long Close waits for operations that hang.
+	closeTimeout = 5 * time.Second
+)
+
+// errClosed is a mount that came too late.
+var errClosed = errors.New("objvol is stopping")
 
 // errHeld is a volume whose connection outlives its last mount that can be seen.
 var errHeld = errors.New("a process still has the volume open after it was unmounted, and cannot be seen from here; end it and try again")
@@ -67,23 +76,37 @@ func (m *mounter) countReferences(references func(volume string) int) {
 	m.references = references
 }
 
-// Close closes all volumes. Those that are still mounted, or in use elsewhere, lose their
-// connection.
+// Close closes all volumes, and nothing is mounted after it. Those that are still mounted,
+// or in use elsewhere, lose their connection. A volume that hangs is left as it is.
 func (m *mounter) Close() error {
 	m.stop()
 	m.tasks.Wait()
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	slots := slices.Collect(maps.Values(m.slots))
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
 	var errs []error
-	for _, s := range m.slots {
-		s.take()
-		if s.live != nil {
-			errs = append(errs, s.live.shut())
-			s.live = nil
-		}
-		s.release()
+	for _, s := range slots {
+		errs = append(errs, s.shut(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// shut closes the slot's volume, if it has one.
+func (s *slot) shut(ctx context.Context) error {
+	if err := s.takeWithin(ctx); err != nil {
+		return errors.New("a volume hangs while it is being opened or removed, and was not closed")
+	}
+	defer s.release()
+	if s.live == nil {
+		return nil
+	}
+	if err := s.live.shut(); err != nil {
+		return err
+	}
+	s.live = nil
+	return nil
 }
 
 // slot returns the place of a volume.
@@ -201,6 +224,9 @@ func (m *mounter) mount(ctx context.Context, spec driver.Spec, dir string) (*liv
 		return nil, fmt.Errorf("the volume is still being opened to send what is pending: %w", err)
 	}
 	defer s.release()
+	if m.ctx.Err() != nil {
+		return nil, errClosed
+	}
 	if err := s.reopen(ctx); err != nil {
 		return nil, err
 	}
