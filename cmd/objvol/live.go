@@ -16,6 +16,8 @@ import (
 const (
 	// shownInterval is between two looks who has a mount.
 	shownInterval = time.Second
+	// lastUseTimeout is how long an Unmount waits for the connection to end.
+	lastUseTimeout = 2 * time.Second
 	// abortTimeout is for the requests that are under way when a connection is ended.
 	abortTimeout = 5 * time.Second
 )
@@ -50,7 +52,7 @@ func (l *live) leave() *leaving {
 	l.slot.mounter.tasks.Go(func() {
 		defer stop()
 		rested := sync.OnceFunc(func() { close(w.rested) })
-		w.closed = l.unused(ctx, rested) && l.finish(ctx)
+		w.closed = l.unused(ctx, rested) && l.finish(ctx, rested)
 		close(w.ended)
 		rested()
 		if w.closed {
@@ -92,9 +94,14 @@ func (l *live) unused(ctx context.Context, rested func()) bool {
 // finish lets go of the mount and closes the volume when the connection has ended: somebody
 // who cannot be seen may have it still. It is false if ctx ended first; the mount cannot be
 // put back then.
-func (l *live) finish(ctx context.Context) bool {
+func (l *live) finish(ctx context.Context, rested func()) bool {
 	l.dropTree()
 	if l.session != nil {
+		stop := time.AfterFunc(lastUseTimeout, func() {
+			l.log.Warn("a process still has the volume open; it is served until that lets go")
+			rested()
+		})
+		defer stop.Stop()
 		select {
 		case <-l.session.Done():
 		case <-ctx.Done():

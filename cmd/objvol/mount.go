@@ -140,7 +140,15 @@ func mount(cmd *cobra.Command, c config, spec driver.Spec, dir string) (err erro
 
 	stop, cancel := context.WithTimeout(context.Background(), c.StopTimeout)
 	defer cancel()
-	return l.Unmount(stop)
+	if err := errors.Join(l.Unmount(stop), m.Close()); err != nil {
+		return err
+	}
+	// Who had a file open could write until the connection was ended.
+	left, err := m.slot(spec.ID).count(spec)
+	if err == nil && !left.None() {
+		err = &driver.PendingError{Pending: left}
+	}
+	return err
 }
 
 // mountWithin prepares the bucket and mounts.

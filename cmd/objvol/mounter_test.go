@@ -374,9 +374,16 @@ func TestCapabilitiesAreRemembered(t *testing.T) {
 // prints the file "file" of the mount and ends when its input does.
 func hold(t *testing.T, dir string) (end func() string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo ready; read -r line; cat "$0/file"`, dir)
+	return script(t, dir, syscall.CLONE_NEWNS, `echo ready; read -r line; cat "$0/file"`)
+}
+
+// script runs a shell with dir as $0 until it says "ready". end closes its input, waits for
+// it and returns what it said then.
+func script(t *testing.T, dir string, unshare uintptr, text string) (end func() string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", text, dir)
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unshare, Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = time.Second
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -398,6 +405,24 @@ func hold(t *testing.T, dir string) (end func() string) {
 		}
 		return strings.TrimPrefix(said.String(), "ready\n")
 	}
+}
+
+func TestAnOpenFileIsServedAfterUnmount(t *testing.T) {
+	s := objstoretest.MinIO(t)
+	dir := mounttest.Dir(t)
+	m, spec := testMounter(t, t.TempDir(), ""), specOn(t, s, "vol", nil)
+	l := mustMount(t, m, spec, dir)
+	end := script(t, dir, 0, `exec 3>"$0/held"; echo ready; read -r line; echo late >&3`)
+	if err := l.Unmount(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.mount(within(t, 100*time.Millisecond), spec, dir); !errors.Is(err, errHeld) {
+		t.Errorf("mounted a second time: %v", err)
+	}
+	end()
+	eventually(t, "the volume is closed", func() bool { return !isOpen(m, spec) })
+	wantObject(t, s, "objvol/vol/held", []byte("late\n"))
+	mustUnmount(t, mustMount(t, m, spec, dir))
 }
 
 func TestAnotherNamespaceKeepsTheMount(t *testing.T) {
