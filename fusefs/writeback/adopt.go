@@ -113,51 +113,76 @@ func (w *Writeback) seen(tx *index.Tx, ino index.Ino, key string, head objstore.
 	if err != nil || !ok || k.Owner != ino || n.Placed != key || k.Request != "" {
 		return nil, err
 	}
-	if found {
-		if n.Gen == n.PlacedGen && n.AttrGen > n.PlacedAttrGen && k.ETag != head.ETag {
-			attr, _, foreign := layout.Decode(head, n.Dir != nil, w.Defaults)
-			k.ETag, k.LastModified, k.Size, k.Foreign = head.ETag, head.LastModified, head.Size, index.Foreign(foreign)
-			return w.adopt(tx, n, k, attr, true)
-		}
-		return w.Seen(tx, n, k, head)
+	switch {
+	case !found:
+		after, err := w.bereft(tx, k)
+		return after, errors.Join(err, tx.DeleteKey(key))
+	case n.Nlink == 0 && k.ETag != head.ETag:
+		// What took the key is another writer's: our delete or write must find that out.
+		after, err := w.bereft(tx, k)
+		k.Owner = 0
+		return after, errors.Join(err, tx.PutKey(k))
+	case n.Gen == n.PlacedGen && n.AttrGen > n.PlacedAttrGen && k.ETag != head.ETag:
+		attr, _, foreign := layout.Decode(head, n.Dir != nil, w.Defaults)
+		k.ETag, k.LastModified, k.Size, k.Foreign = head.ETag, head.LastModified, head.Size, index.Foreign(foreign)
+		return w.adopt(tx, n, k, attr, true)
+	case n.Vague && (n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen):
+		n.Vague = false // ours are the newer ones
+		return nil, tx.PutInode(n)
 	}
-	return w.lost(tx, n, k)
+	return w.Seen(tx, n, k, head)
 }
 
-// lost handles an inode whose object another client removed. What is whole on this host
-// or has changes of ours is written again; the rest is gone with its name.
-func (w *Writeback) lost(tx *index.Tx, n index.Inode, k index.Key) (func(), error) {
-	c, err := tx.Content(n.Ino)
+// bereft handles a key's owner whose object there another client removed or replaced.
+// What is whole on this host or has new content of ours is written again; the rest is
+// gone with its names. The key's record is the caller's.
+func (w *Writeback) bereft(tx *index.Tx, k index.Key) (after func(), err error) {
+	n, err := tx.Inode(k.Owner)
+	if errors.Is(err, index.ErrNotFound) || err == nil && n.Placed != k.Key {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	n.Placed = ""
-	if err := tx.DeleteKey(k.Key); err != nil {
+	if n.Nlink == 0 {
+		return nil, tx.PutInode(n)
+	}
+	c, err := tx.Content(n.Ino)
+	if err != nil {
 		return nil, err
 	}
-	whole := n.Dir != nil || n.Size == 0 || n.Target != "" || isRegular(n) && c.Resident.Covers(0, min(c.BaseLen, n.Size))
-	if !whole {
-		names, err := tx.Names(n.Ino)
-		if err != nil {
-			return nil, err
-		}
-		for _, at := range names {
-			err = errors.Join(err, tx.Remove(at.Parent, at.Name))
-		}
-		n.Nlink = 0
-		w.Log.Warn("an object was removed by another client", "key", k.Key)
-		return func() {
-			for _, at := range names {
-				w.Files.EntryChanged(at.Parent, at.Name)
-			}
-		}, errors.Join(err, tx.PutInode(n))
-	}
-	n.Gen = max(n.Gen, n.PlacedGen+1)
-	if n.Dir != nil {
-		n.Gen = n.PlacedGen
+	switch {
+	case n.Dir != nil:
 		n.AttrGen = max(n.AttrGen, n.PlacedAttrGen+1)
+	case n.Gen > n.PlacedGen, n.Size == 0, n.Target != "", isRegular(n) && c.Resident.Covers(0, min(c.BaseLen, n.Size)):
+		n.Gen = max(n.Gen, n.PlacedGen+1)
+		if isRegular(n) {
+			err = w.withoutBase(tx, n)
+		}
+	default:
+		return w.bury(tx, n, k.Key)
 	}
-	return nil, errors.Join(tx.PutInode(n), tx.SetDirty(n.Ino))
+	w.Dirty(n.Ino, 0)
+	return nil, errors.Join(err, tx.PutInode(n), tx.SetDirty(n.Ino))
+}
+
+// bury takes all names from an inode of which nothing is left.
+func (w *Writeback) bury(tx *index.Tx, n index.Inode, key string) (after func(), err error) {
+	names, err := tx.Names(n.Ino)
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range names {
+		err = errors.Join(err, tx.Remove(at.Parent, at.Name))
+	}
+	n.Nlink = 0
+	w.Log.Warn("an object was removed by another client", "key", key)
+	return func() {
+		for _, at := range names {
+			w.Files.EntryChanged(at.Parent, at.Name)
+		}
+	}, errors.Join(err, tx.PutInode(n))
 }
 
 // Vanished handles a name whose object a complete listing did not show: another client
@@ -167,16 +192,21 @@ func (w *Writeback) Vanished(tx *index.Tx, parent index.Ino, name string, n inde
 	if n.Placed != key || n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen || n.Sending != "" {
 		return nil, nil
 	}
-	c, err := tx.Content(n.Ino)
-	if err != nil {
-		return nil, err
-	}
 	n.Nlink--
-	n.Placed = ""
-	err = errors.Join(tx.Remove(parent, name), tx.DeleteKey(key), tx.Spare(key), tx.PutInode(n))
-	ino, file := n.Ino, c.File
+	err = errors.Join(tx.Remove(parent, name), tx.DeleteKey(key), tx.Spare(key))
+	var others func()
+	if n.Nlink == 0 {
+		n.Placed = ""
+		err = errors.Join(err, tx.PutInode(n))
+	} else if err = errors.Join(err, tx.PutInode(n)); err == nil {
+		others, err = w.bereft(tx, index.Key{Key: key, Owner: n.Ino})
+	}
+	// The content stays for those who have it open.
 	return func() {
 		w.Files.EntryChanged(parent, name)
-		w.Files.Replaced(ino, file)
+		w.Files.Replaced(n.Ino, 0)
+		if others != nil {
+			others()
+		}
 	}, err
 }

@@ -26,7 +26,7 @@ func (w *Writeback) copy(j *job) error {
 	}
 	if n.Vague {
 		// What only a listing has shown is asked for before it is written again.
-		return errors.Join(w.undo(j, nil), w.refresh(ctx, j.Ino, j.From))
+		return w.undo(j, w.refresh(ctx, j.Ino, j.From))
 	}
 	src, _, err := w.Index.Key(j.From)
 	if err != nil {
@@ -43,9 +43,22 @@ func (w *Writeback) copy(j *job) error {
 	var source *sourceError
 	if errors.As(err, &source) {
 		// Nothing was written. Somebody changed or removed the source: look again.
-		return errors.Join(w.undo(j, nil), w.refresh(ctx, j.Ino, j.From))
+		return w.undo(j, w.sourceChanged(ctx, j, src, err))
 	}
 	return w.refused(j, err)
+}
+
+// sourceChanged looks at the source of a copy after a store found it changed. It returns
+// the cause if it did not.
+func (w *Writeback) sourceChanged(ctx context.Context, j *job, src index.Key, cause error) error {
+	if err := w.refresh(ctx, j.Ino, j.From); err != nil {
+		return err
+	}
+	now, ok, err := w.Index.Key(j.From)
+	if err == nil && ok && now.ETag == src.ETag && now.Owner == j.Ino {
+		err = cause
+	}
+	return err
 }
 
 // sourceError is the failure of a copy whose source is not what it was.
@@ -107,7 +120,7 @@ func (w *Writeback) park(j *job) error {
 	obj, err := w.copyObject(ctx, j, src, attrs)
 	var source *sourceError
 	if errors.As(err, &source) {
-		return w.refresh(ctx, j.Ino, j.From)
+		return w.sourceChanged(ctx, j, src, err)
 	}
 	if err != nil {
 		return err
@@ -129,13 +142,9 @@ func (w *Writeback) parked(tx *index.Tx, j *job, obj objstore.Object, size int64
 	if err != nil {
 		return err
 	}
-	foreign, err := w.abandon(tx, j.From, j.Ino)
-	if err != nil {
-		return err
-	}
 	n.Placed = j.Key
-	return errors.Join(tx.PutInode(n),
-		tx.PutKey(index.Key{Key: j.Key, ETag: obj.ETag, Size: size, Owner: j.Ino, Foreign: foreign}))
+	return errors.Join(w.abandon(tx, j.From, j.Ino), tx.PutInode(n),
+		tx.PutKey(index.Key{Key: j.Key, ETag: obj.ETag, Size: size, Owner: j.Ino, Foreign: j.foreign}))
 }
 
 // sweepParked removes hidden copies that a crash left without an owner.

@@ -28,23 +28,9 @@ func (w *Writeback) delete(j *job) error {
 	if !objstore.Refused(err) && !w.Bucket.Capabilities().ConditionalDelete {
 		// It may still be executed until it expires; nothing else happens to the key
 		// before (hard-cases 7).
-		return w.restKey(j, err)
+		j.rest = objstore.DeleteExpiry
 	}
 	return err
-}
-
-// restKey lets nobody near the key of a delete whose answer was lost, and returns the
-// cause.
-func (w *Writeback) restKey(j *job, cause error) error {
-	j.rest = objstore.DeleteExpiry
-	err := w.Index.Update(func(*index.Tx) error { j.free(w); return nil })
-	timer := time.NewTimer(objstore.DeleteExpiry)
-	defer timer.Stop()
-	select {
-	case <-w.ctx.Done():
-	case <-timer.C:
-	}
-	return errors.Join(cause, err)
 }
 
 // gone records that a key holds nothing of ours any more. With changed set it holds
@@ -56,10 +42,8 @@ func (w *Writeback) gone(j *job, changed bool) error {
 		if err != nil || !ok {
 			return err
 		}
-		if k.Owner != 0 {
-			if err := evicted(tx, k.Owner, j.Key); err != nil {
-				return err
-			}
+		if err := evicted(tx, k); err != nil {
+			return err
 		}
 		if changed {
 			if err := w.unlist(tx, j.Key); err != nil {
@@ -86,10 +70,11 @@ func (w *Writeback) rescue(j *job) error {
 	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
 	defer cancel()
 	c, err := w.Files.Open(ctx, j.Ino, false)
-	if errors.Is(err, index.ErrNotFound) {
-		err = nil // closed meanwhile
-	} else if err == nil {
-		err = c.Close()
+	if err == nil {
+		return c.Close()
+	}
+	if _, gone := w.Index.Inode(j.Ino); errors.Is(gone, index.ErrNotFound) {
+		return nil // closed meanwhile
 	}
 	return err
 }

@@ -78,8 +78,8 @@ func (p planner) planInode(ino index.Ino) (Step, error) {
 	if n.Nlink == 0 {
 		return Step{}, nil
 	}
-	key, err := KeyOf(p, p.layout, n)
-	if err != nil {
+	key, ok, err := p.keyOf(n)
+	if err != nil || !ok {
 		return Step{}, err
 	}
 	if !differs(n, key) {
@@ -96,6 +96,16 @@ func (p planner) planInode(ino index.Ino) (Step, error) {
 		return p.waitOrPark(ino, block)
 	}
 	return p.write(n, key)
+}
+
+// keyOf is KeyOf; it is false for a directory whose name is too long for a marker, which
+// exists by what lies in it alone.
+func (p planner) keyOf(n index.Inode) (string, bool, error) {
+	key, err := KeyOf(p, p.layout, n)
+	if n.Dir != nil && errors.Is(err, layout.ErrNameTooLong) {
+		return "", false, nil
+	}
+	return key, err == nil, err
 }
 
 // differs reports whether the bucket holds an inode elsewhere or otherwise than wanted.
@@ -120,7 +130,7 @@ func (p planner) write(n index.Inode, key string) (Step, error) {
 		s.Cond = objstore.Condition{IfMatch: k.ETag}
 		// What is unlinked and open may still need the bytes that go.
 		if k.Owner != 0 && k.Owner != n.Ino {
-			missing, err := p.incomplete(k.Owner)
+			missing, err := p.incomplete(k)
 			if err != nil {
 				return Step{}, err
 			}
@@ -167,7 +177,7 @@ func (p planner) inTheWay(n index.Inode, key string) (task, bool, error) {
 		if err != nil {
 			return task{}, false, err
 		}
-		if ok && !k.Gone {
+		if ok && p.mayHold(k) {
 			t, err := p.remover(k)
 			return t, true, err
 		}
@@ -176,6 +186,11 @@ func (p planner) inTheWay(n index.Inode, key string) (task, bool, error) {
 		return task{}, false, nil
 	}
 	return p.below(key + "/")
+}
+
+// mayHold reports whether there is an object at a key, or may be one soon.
+func (p planner) mayHold(k index.Key) bool {
+	return !k.Gone || p.busy(k.Key) || k.Request != "" && !p.resolved(k.Key)
 }
 
 // filesAbove returns the keys of files that a key would lie below.
@@ -193,11 +208,8 @@ func filesAbove(l layout.Layout, key string) []string {
 func (p planner) below(prefix string) (t task, found bool, err error) {
 	var first index.Key
 	err = p.Keys(prefix, func(k index.Key) bool {
-		if k.Gone && !p.busy(k.Key) {
-			return true
-		}
-		first, found = k, true
-		return false
+		first, found = k, p.mayHold(k)
+		return !found
 	})
 	if err != nil || !found {
 		return task{}, false, err
@@ -260,21 +272,24 @@ func (p planner) park(circle map[task]bool) (Step, error) {
 		if !alive || n.Placed == "" || n.Placed == p.layout.Records().Moving(uint64(n.Ino)) {
 			continue
 		}
-		key, err := KeyOf(p, p.layout, n)
+		key, ok, err := p.keyOf(n)
 		if err != nil {
 			return Step{}, err
 		}
-		if n.Placed != key && (lowest.Ino == 0 || n.Ino < lowest.Ino) {
+		if ok && n.Placed != key && (lowest.Ino == 0 || n.Ino < lowest.Ino) {
 			lowest = n
 		}
 	}
 	if lowest.Ino == 0 {
 		return Step{}, errors.New("tasks wait for each other, and none has an object to move")
 	}
-	if p.busy(lowest.Placed) {
-		return wait(keyTask(lowest.Placed)), nil
+	hidden := p.layout.Records().Moving(uint64(lowest.Ino))
+	for _, key := range []string{lowest.Placed, hidden} {
+		if p.busy(key) {
+			return wait(keyTask(key)), nil
+		}
 	}
-	return Step{Action: Park, Ino: lowest.Ino, From: lowest.Placed, Key: p.layout.Records().Moving(uint64(lowest.Ino))}, nil
+	return Step{Action: Park, Ino: lowest.Ino, From: lowest.Placed, Key: hidden}, nil
 }
 
 // blockerOf returns what a task itself waits for. A key that is busy waits for nothing
@@ -293,8 +308,8 @@ func (p planner) blockerOf(t task) (task, bool, error) {
 	if n.Sending != "" && p.busy(n.Sending) {
 		return task{}, false, nil
 	}
-	key, err := KeyOf(p, p.layout, n)
-	if err != nil {
+	key, ok, err := p.keyOf(n)
+	if err != nil || !ok {
 		return task{}, false, err
 	}
 	return p.inTheWay(n, key)
@@ -327,7 +342,7 @@ func (p planner) planKey(key string) (Step, error) {
 			}
 			return wait(inodeTask(owner.Ino)), nil
 		}
-		missing, err := p.incomplete(k.Owner)
+		missing, err := p.incomplete(k)
 		if err != nil {
 			return Step{}, err
 		}
@@ -395,6 +410,9 @@ func (p planner) markerAbove(key string) (task, bool, error) {
 	if err != nil || !ok || n.Ino == index.Root || n.Nlink == 0 || n.Placed != "" || n.AttrGen <= n.PlacedAttrGen {
 		return task{}, false, err
 	}
+	if _, ok, err := p.keyOf(n); err != nil || !ok {
+		return task{}, false, err
+	}
 	return inodeTask(n.Ino), true, nil
 }
 
@@ -407,17 +425,17 @@ func (p planner) alive(ino index.Ino) (index.Inode, bool, error) {
 	return n, err == nil && n.Nlink > 0, err
 }
 
-// incomplete reports whether an unlinked inode still has bytes that only the bucket
-// holds. A content record is dropped at the last close, so it is open.
-func (p planner) incomplete(ino index.Ino) (bool, error) {
-	n, err := p.Inode(ino)
+// incomplete reports whether a key's owner is unlinked and has bytes that only the
+// object there holds. A content record is dropped at the last close, so it is open.
+func (p planner) incomplete(k index.Key) (bool, error) {
+	n, err := p.Inode(k.Owner)
 	if errors.Is(err, index.ErrNotFound) {
 		return false, nil
 	}
-	if err != nil || n.Nlink > 0 {
+	if err != nil || n.Nlink > 0 || n.Placed != k.Key {
 		return false, err
 	}
-	c, err := p.Content(ino)
+	c, err := p.Content(k.Owner)
 	if err != nil {
 		return false, err
 	}

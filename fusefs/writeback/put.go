@@ -46,9 +46,29 @@ func (w *Writeback) announce(tx *index.Tx, s Step) (string, error) {
 	}
 	nonce := newNonce(n.AttrGen)
 	k.Request = addNonce(k.Request, nonce)
+	if n.Sending != s.Key {
+		if err := w.forget(tx, n.Sending); err != nil {
+			return "", err
+		}
+	}
 	n.Sending = s.Key
 	w.resolved.Delete(s.Key)
 	return nonce, errors.Join(tx.PutKey(k), tx.PutInode(n))
+}
+
+// forget gives up the unfinished writes of a key, once it is known what became of them
+// and nobody sends to it again. Another writer's object may have it then.
+func (w *Writeback) forget(tx *index.Tx, key string) error {
+	w.resolved.Delete(key)
+	k, ok, err := tx.Key(key)
+	if err != nil || !ok || k.Request == "" {
+		return err
+	}
+	k.Request = ""
+	if k.Gone {
+		return tx.DeleteKey(key)
+	}
+	return tx.PutKey(k)
 }
 
 // newNonce names a write. It carries the generation of the attributes that it sends.
@@ -105,17 +125,24 @@ func (w *Writeback) put(j *job) error {
 		return w.undo(j, err)
 	}
 	defer func() { _ = body.Close() }() // read only
-	// The attributes are those of now; the nonce's are not newer.
+	// The attributes are those of now: no older than the content, so that its times fit.
+	if n, err = w.Index.Inode(j.Ino); err != nil || n.Nlink == 0 {
+		return w.undo(j, err)
+	}
 	attrs, err := w.attributes(n, j, body.Gen(), true)
 	if err != nil {
 		return w.undo(j, err)
 	}
 	var obj objstore.Object
 	if body.Size() <= putSize {
-		var held atomic.Bool
-		obj, err = w.Bucket.Put(ctx, j.Key, whole{body, &held}, objstore.PutOptions{Attributes: attrs, Condition: j.Cond})
-		if err != nil && held.Load() {
-			err = errChanged // no store makes an object of a body without its end
+		var sent sending
+		obj, err = w.Bucket.Put(ctx, j.Key, whole{body, &sent}, objstore.PutOptions{Attributes: attrs, Condition: j.Cond})
+		if err != nil && sent.held.Load() {
+			if err = errChanged; sent.times.Load() == 1 {
+				// No store makes an object of a body without its end; of an earlier
+				// attempt it may have.
+				err = &unsentError{err}
+			}
 		}
 	} else {
 		obj, err = w.putParts(ctx, j, body, attrs)
@@ -155,22 +182,38 @@ func (w *Writeback) attributes(n index.Inode, j *job, gen uint64, newContent boo
 	} else if k.Owner != n.Ino {
 		foreign = index.Foreign{}
 	}
-	return layout.Encode(
+	attrs, err := layout.Encode(
 		layout.Attr{Mode: n.Mode, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Mtime: n.Mtime, Ctime: n.Ctime},
 		layout.Lineage{State: w.Index.ID(), Ino: uint64(n.Ino), Gen: gen, Nonce: j.nonce, Key: layout.KeyHash(j.Key)},
 		layout.Foreign(foreign), newContent)
+	_, _, sent := layout.Decode(objstore.Object{Attributes: attrs}, n.Dir != nil, w.Defaults)
+	j.foreign = index.Foreign(sent)
+	return attrs, err
 }
+
+// unsentError is a failure before the request that would have written the object.
+type unsentError struct{ err error }
+
+func (e *unsentError) Error() string { return e.err.Error() }
+func (e *unsentError) Unwrap() error { return e.err }
 
 // whole is a Body that keeps its last bytes back until it is known that the content did
 // not change while it was read.
 type whole struct {
 	Content
-	held *atomic.Bool // set when the end was kept back
+	sent *sending
+}
+
+// sending is what became of a body.
+type sending struct {
+	times atomic.Int32 // how often it was read
+	held  atomic.Bool  // its end was kept back
 }
 
 // Open implements objstore.Body.
 func (b whole) Open() (io.ReadCloser, error) {
-	return io.NopCloser(&steady{r: io.NewSectionReader(b.Content, 0, b.Size()), c: b.Content, left: b.Size(), held: b.held}), nil
+	b.sent.times.Add(1)
+	return io.NopCloser(&steady{r: io.NewSectionReader(b.Content, 0, b.Size()), c: b.Content, left: b.Size(), held: &b.sent.held}), nil
 }
 
 // steady reads a content and fails before its last byte if the content has changed.
@@ -243,7 +286,7 @@ func sizeOfParts(total int64) int64 {
 func (w *Writeback) upload(ctx context.Context, j *job, attrs objstore.Attributes, send func(context.Context, string) ([]objstore.Part, error)) (objstore.Object, error) {
 	id, err := w.Bucket.CreateUpload(ctx, j.Key, attrs)
 	if err != nil {
-		return objstore.Object{}, err
+		return objstore.Object{}, &unsentError{err}
 	}
 	obj, err := w.complete(ctx, j, id, send)
 	if err != nil {
@@ -260,7 +303,7 @@ func (w *Writeback) upload(ctx context.Context, j *job, attrs objstore.Attribute
 func (w *Writeback) complete(ctx context.Context, j *job, id string, send func(context.Context, string) ([]objstore.Part, error)) (objstore.Object, error) {
 	parts, err := send(ctx, id)
 	if err != nil {
-		return objstore.Object{}, err
+		return objstore.Object{}, &unsentError{err}
 	}
 	return w.Bucket.CompleteUpload(ctx, j.Key, id, parts, j.Cond)
 }
@@ -272,7 +315,7 @@ func (w *Writeback) landed(j *job, obj objstore.Object, size int64, gen uint64) 
 		var err error
 		after, err = w.place(tx, placement{
 			ino: j.Ino, key: j.Key, etag: obj.ETag, modified: obj.LastModified,
-			size: size, gen: gen, attrGen: attrGenOf(j.nonce),
+			size: size, gen: gen, attrGen: attrGenOf(j.nonce), foreign: j.foreign,
 		})
 		j.free(w)
 		return err
@@ -293,6 +336,7 @@ type placement struct {
 	size     int64
 	gen      uint64
 	attrGen  uint64
+	foreign  index.Foreign
 }
 
 // place records a placement: the key's new state, the inode's, and that its former key
@@ -302,12 +346,12 @@ func (w *Writeback) place(tx *index.Tx, p placement) (after func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.Owner != 0 && k.Owner != p.ino {
-		if err := evicted(tx, k.Owner, p.key); err != nil {
+	if k.Owner != p.ino {
+		if err := evicted(tx, k); err != nil {
 			return nil, err
 		}
 	}
-	k = index.Key{Key: p.key, ETag: p.etag, LastModified: p.modified, Size: p.size, Foreign: k.Foreign}
+	k = index.Key{Key: p.key, ETag: p.etag, LastModified: p.modified, Size: p.size, Foreign: p.foreign}
 	n, err := tx.Inode(p.ino)
 	if errors.Is(err, index.ErrNotFound) {
 		// Unlinked and forgotten meanwhile: what landed is nobody's.
@@ -319,7 +363,7 @@ func (w *Writeback) place(tx *index.Tx, p placement) (after func(), err error) {
 	}
 	k.Owner = p.ino
 	if old := n.Placed; old != "" && old != p.key {
-		if k.Foreign, err = w.abandon(tx, old, p.ino); err != nil {
+		if err := w.abandon(tx, old, p.ino); err != nil {
 			return nil, err
 		}
 	}
@@ -340,10 +384,10 @@ func (w *Writeback) place(tx *index.Tx, p placement) (after func(), err error) {
 	return func() { w.Files.Landed(p.ino) }, err
 }
 
-// evicted records that an inode's object was overwritten by its key's new owner.
-func evicted(tx *index.Tx, ino index.Ino, key string) error {
-	n, err := tx.Inode(ino)
-	if errors.Is(err, index.ErrNotFound) || err == nil && n.Placed != key {
+// evicted records that a key's owner, which is unlinked, has no object any more.
+func evicted(tx *index.Tx, k index.Key) error {
+	n, err := tx.Inode(k.Owner)
+	if errors.Is(err, index.ErrNotFound) || err == nil && n.Placed != k.Key {
 		return nil
 	}
 	if err != nil {
@@ -353,20 +397,15 @@ func evicted(tx *index.Tx, ino index.Ino, key string) error {
 	return tx.PutInode(n)
 }
 
-// abandon dooms the key that an inode has left, and returns the headers that go with
-// the inode.
-func (w *Writeback) abandon(tx *index.Tx, key string, ino index.Ino) (index.Foreign, error) {
+// abandon dooms the key that an inode has left.
+func (w *Writeback) abandon(tx *index.Tx, key string, ino index.Ino) error {
 	k, ok, err := tx.Key(key)
-	if err != nil || !ok {
-		return index.Foreign{}, err
+	if err != nil || !ok || k.Owner != ino {
+		return err
 	}
-	if k.Owner != ino {
-		return k.Foreign, nil
-	}
-	foreign := k.Foreign
 	k.Owner, k.Foreign = 0, index.Foreign{}
 	w.Doomed(key)
-	return foreign, errors.Join(tx.PutKey(k), tx.Doom(key))
+	return errors.Join(tx.PutKey(k), tx.Doom(key))
 }
 
 // undo takes back the announcement of a write that was not sent.
@@ -410,18 +449,19 @@ func dropNonce(list, nonce string) string {
 	return rest
 }
 
-// refused handles the error of a write that was sent. A failed condition is looked into
-// at once; a definite no is taken back; after anything else the write may still have
-// happened, and the next plan looks for it.
+// refused handles the error of a write. What was not sent is taken back. A failed
+// condition is looked into at once. After anything else, a refusal that may be that of a
+// repetition included, the write may have happened: the next plan looks for it.
 func (w *Writeback) refused(j *job, cause error) error {
+	var unsent *unsentError
 	switch {
+	case errors.As(cause, &unsent):
+		return w.undo(j, cause)
 	case errors.Is(cause, objstore.ErrPreconditionFailed), errors.Is(cause, objstore.ErrNotFound):
 		return w.lookInto(j, cause)
 	case errors.Is(cause, objstore.ErrInvalid) && !w.Bucket.Capabilities().FileAndDirectory:
 		// Another client's object is where a directory must be, or the reverse.
-		return w.undo(j, fmt.Errorf("another object is in the way: %w", cause))
-	case objstore.Refused(cause), errors.Is(cause, errChanged):
-		return w.undo(j, cause)
+		return fmt.Errorf("another object is in the way: %w", cause)
 	}
 	return cause
 }

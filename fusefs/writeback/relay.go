@@ -15,7 +15,7 @@ func (w *Writeback) relay(ctx context.Context, j *job, src index.Key, attrs objs
 	if src.Size <= partSize {
 		bytes, err := w.fetch(ctx, src, 0, src.Size)
 		if err != nil {
-			return objstore.Object{}, err
+			return objstore.Object{}, &unsentError{err}
 		}
 		return w.Bucket.Put(ctx, j.Key, objstore.Bytes(bytes), objstore.PutOptions{Attributes: attrs, Condition: j.Cond})
 	}

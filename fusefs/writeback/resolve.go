@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"objvol/fusefs/index"
@@ -32,33 +33,29 @@ func (w *Writeback) lookInto(j *job, cause error) error {
 	var after func()
 	err = w.Index.Update(func(tx *index.Tx) error {
 		k, ok, err := tx.Key(j.Key)
-		if err != nil || !ok {
+		if err != nil {
 			return err
 		}
 		if found && w.ours(lineage, k) {
-			k.Foreign = index.Foreign(foreign)
-			if err := tx.PutKey(k); err != nil {
-				return err
-			}
 			after, err = w.place(tx, placement{
 				ino: index.Ino(lineage.Ino), key: j.Key, etag: head.ETag, modified: head.LastModified,
-				size: head.Size, gen: lineage.Gen, attrGen: attrGenOf(lineage.Nonce),
+				size: head.Size, gen: lineage.Gen, attrGen: attrGenOf(lineage.Nonce), foreign: index.Foreign(foreign),
 			})
 			return err
 		}
 		w.resolved.Store(j.Key, struct{}{})
 		switch {
+		case !ok:
+			return nil // nothing is left to find out
 		case !found:
 			// It was never written, or somebody removed it: the name is free.
-			if k.Owner != 0 {
-				if err := evicted(tx, k.Owner, j.Key); err != nil {
-					return err
-				}
+			gone := index.Key{Key: j.Key, Gone: true, Request: k.Request}
+			if after, err = w.bereft(tx, k); err != nil {
+				return err
 			}
-			k = index.Key{Key: j.Key, Gone: true, Request: k.Request}
-			return tx.PutKey(k)
+			return tx.PutKey(gone)
 		case !k.Gone && k.ETag == head.ETag:
-			return nil // as it was before the write
+			return cause // as it was before the write
 		}
 		after, err = w.contested(tx, k, head, attr, index.Foreign(foreign))
 		return err
@@ -88,7 +85,8 @@ func (w *Writeback) contested(tx *index.Tx, k index.Key, head objstore.Object, a
 	switch {
 	case !wanted || n.Nlink == 0:
 		// Nothing of ours belongs here: the directory's next listing shows it.
-		return nil, errors.Join(evictedFrom(tx, k), tx.DeleteKey(k.Key), tx.Spare(k.Key), w.unlist(tx, k.Key))
+		after, err := w.bereft(tx, k)
+		return after, errors.Join(err, tx.DeleteKey(k.Key), tx.Spare(k.Key), w.unlist(tx, k.Key))
 	case n.Dir != nil:
 		// Two writers made the same directory: ours adds its attributes.
 		k.Owner = n.Ino
@@ -101,52 +99,76 @@ func (w *Writeback) contested(tx *index.Tx, k index.Key, head objstore.Object, a
 	return w.divert(tx, n, k, head, attr)
 }
 
-// evictedFrom takes a key from the inode that the index has for it.
-func evictedFrom(tx *index.Tx, k index.Key) error {
-	if k.Owner == 0 {
-		return nil
-	}
-	return evicted(tx, k.Owner, k.Key)
-}
-
 // divert gives the name to the bucket's object and keeps ours beside it under a conflict
 // name.
 func (w *Writeback) divert(tx *index.Tx, n index.Inode, k index.Key, head objstore.Object, attr layout.Attr) (func(), error) {
+	path, err := Path(tx, n.Ino)
+	if err != nil {
+		return nil, err
+	}
 	names, err := tx.Names(n.Ino)
 	if err != nil {
 		return nil, err
 	}
 	at := names[0]
-	name := layout.ConflictName(at.Name, w.Host, time.Now())
-	if err := errors.Join(evictedFrom(tx, k), tx.Remove(at.Parent, at.Name)); err != nil {
+	after, err := w.bereft(tx, k)
+	if err != nil {
 		return nil, err
 	}
 	if n, err = tx.Inode(n.Ino); err != nil {
 		return nil, err
 	}
-	n.Sending = ""
-	if n.Placed == "" {
-		n.Gen = max(n.Gen, n.PlacedGen+1)
-		if err := w.withoutBase(tx, n); err != nil {
-			return nil, err
-		}
+	if n.Nlink == 0 {
+		// Nothing of ours is worth a name: theirs is all there is.
+		_, err := Import(tx, at.Parent, at.Name, k.Key, head, attr, k.Foreign)
+		return after, err
 	}
-	if err := errors.Join(tx.Enter(at.Parent, name, n.Ino), tx.PutInode(n), tx.SetDirty(n.Ino)); err != nil {
+	to, kept, err := w.conflictName(tx, at, path)
+	if err != nil {
 		return nil, err
 	}
-	theirs, err := Import(tx, at.Parent, at.Name, k.Key, head, attr, k.Foreign)
+	if n.Sending == k.Key {
+		n.Sending = ""
+	}
+	err = errors.Join(tx.Remove(at.Parent, at.Name), tx.Enter(to.Parent, to.Name, n.Ino), tx.PutInode(n), tx.SetDirty(n.Ino))
 	if err != nil {
+		return nil, err
+	}
+	if _, err := Import(tx, at.Parent, at.Name, k.Key, head, attr, k.Foreign); err != nil {
 		return nil, err
 	}
 	w.conflicts.Add(1)
 	w.Log.Error("conflict: another writer's object keeps the name, ours is kept beside it",
-		"key", k.Key, "kept-as", name, "inode", uint64(theirs))
+		"key", k.Key, "kept-as", kept, "inode", uint64(n.Ino))
 	return func() {
 		w.Dirty(n.Ino, 0)
 		w.Files.EntryChanged(at.Parent, at.Name)
-		w.Files.EntryChanged(at.Parent, name)
-		w.Files.Failed(n.Ino, fmt.Errorf("%w: our version is %q", ErrConflict, name))
+		w.Files.EntryChanged(to.Parent, to.Name)
+		w.Files.Failed(n.Ino, fmt.Errorf("%w: our version is %q", ErrConflict, kept))
 	}, nil
+}
+
+// conflictName returns where our version of a file is kept, as a place and as a path: a
+// new name beside it or, where the directory leaves no room in the key, in the root.
+func (w *Writeback) conflictName(tx *index.Tx, at index.Name, path string) (index.Name, string, error) {
+	for now := time.Now(); ; now = now.Add(time.Millisecond) {
+		kept, err := w.Layout.ConflictPath(path, w.Host, now)
+		if errors.Is(err, layout.ErrNameTooLong) && at.Parent != index.Root {
+			at.Parent, path = index.Root, at.Name
+			kept, err = w.Layout.ConflictPath(path, w.Host, now)
+		}
+		if err != nil {
+			return index.Name{}, "", err
+		}
+		at.Name = kept[strings.LastIndexByte(kept, '/')+1:]
+		if _, err := tx.Lookup(at.Parent, at.Name); !errors.Is(err, index.ErrNotFound) {
+			if err != nil {
+				return index.Name{}, "", err
+			}
+			continue
+		}
+		return at, kept, nil
+	}
 }
 
 // withoutBase gives up the bytes of a file that only its overwritten object had
@@ -167,10 +189,13 @@ func (w *Writeback) withoutBase(tx *index.Tx, n index.Inode) error {
 // ErrConflict is the error of a write that met another writer's object.
 var ErrConflict = errors.New("another writer changed the object")
 
-// refresh looks at an inode's object after it was found to be another than known.
+// refresh looks at an inode's object after it was found to be another than known. The
+// caller sees to it that no request of ours changes the key meanwhile.
 func (w *Writeback) refresh(ctx context.Context, ino index.Ino, key string) error {
-	look := w.BeginListing()
-	defer look.End()
+	return w.look(ctx, ino, key, func() bool { return false })
+}
+
+func (w *Writeback) look(ctx context.Context, ino index.Ino, key string, overtaken func() bool) error {
 	head, err := w.Bucket.Head(ctx, key)
 	if err != nil && !errors.Is(err, objstore.ErrNotFound) {
 		return err
@@ -178,6 +203,10 @@ func (w *Writeback) refresh(ctx context.Context, ino index.Ino, key string) erro
 	found := err == nil
 	var after func()
 	err = w.Index.Update(func(tx *index.Tx) error {
+		if overtaken() {
+			return nil
+		}
+		var err error
 		after, err = w.seen(tx, ino, key, head, found)
 		return err
 	})
@@ -187,13 +216,16 @@ func (w *Writeback) refresh(ctx context.Context, ino index.Ino, key string) erro
 	return err
 }
 
-// Refresh looks at the object of an inode whose bytes were not what the index said.
+// Refresh looks at the object of an inode whose bytes were not what the index said. It
+// learns nothing of a key that a request of ours changes at this moment.
 func (w *Writeback) Refresh(ctx context.Context, ino index.Ino) error {
+	l := w.BeginListing()
+	defer l.End()
 	n, err := w.Index.Inode(ino)
 	if err != nil || n.Placed == "" {
 		return err
 	}
-	return w.refresh(ctx, ino, n.Placed)
+	return w.look(ctx, ino, n.Placed, func() bool { return l.Overtaken(n.Placed) })
 }
 
 // isMarker reports whether a key is a directory's.

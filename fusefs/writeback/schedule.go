@@ -19,6 +19,7 @@ type schedule struct {
 	busy    map[string]time.Time   // key -> when it is free again; zero: when its request ends
 	hurry   int                    // > 0: everything is due now (drain)
 	wake    chan struct{}
+	empty   chan struct{} // closed when the last task is done; nil while nobody waits for it
 }
 
 // item is a task's place in the schedule.
@@ -148,13 +149,49 @@ func (s *schedule) done(t task) {
 		return
 	}
 	delete(s.items, t)
+	if len(s.items) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
 }
 
-// repeat makes a running task due again.
-func (s *schedule) repeat(t task, at time.Time) {
+// idle returns a channel that is closed once no task is left.
+func (s *schedule) idle() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.items) == 0 {
+		none := make(chan struct{})
+		close(none)
+		return none
+	}
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+	}
+	return s.empty
+}
+
+// repeat makes a running task due again: now, or when what was added meanwhile has
+// settled. With progress its failures are forgotten. Who waits for the task looks again.
+func (s *schedule) repeat(t task, progress bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.items[t]
+	if progress {
+		it.attempts = 0
+	}
+	at := time.Now()
+	if it.again {
+		at = it.due
+	}
 	s.repeatLocked(t, at)
+	s.releaseLocked(t)
+}
+
+// changed reports whether a running task became due again while it ran.
+func (s *schedule) changed(t task) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.items[t].again
 }
 
 func (s *schedule) repeatLocked(t task, at time.Time) {
@@ -174,14 +211,18 @@ func (s *schedule) failed(t task, pause func(attempts int) time.Duration) {
 	s.repeatLocked(t, time.Now().Add(pause(it.attempts)))
 }
 
-// park lets a running task wait for another one. The caller holds the index's writer
-// lock, under which alone blockers end: no end is missed.
+// park lets a running task wait for another one, or for the end of a key's rest. The
+// caller holds the index's writer lock, under which alone blockers end: no end is missed.
 func (s *schedule) park(t, blocker task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	it := s.items[t]
 	if it.again {
 		s.repeatLocked(t, time.Now())
+		return
+	}
+	if until := s.busy[blocker.key]; until.After(time.Now()) {
+		s.repeatLocked(t, until)
 		return
 	}
 	it.running, it.heap, it.blocker = false, -1, blocker
@@ -195,6 +236,10 @@ func (s *schedule) park(t, blocker task) {
 func (s *schedule) release(blocker task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.releaseLocked(blocker)
+}
+
+func (s *schedule) releaseLocked(blocker task) {
 	now := time.Now()
 	for t := range s.waiting[blocker] {
 		s.unparkLocked(s.items[t], now)
@@ -227,11 +272,13 @@ func (s *schedule) free(keys ...string) {
 	}
 }
 
-// rest keeps a key occupied for a while after its request.
+// rest keeps a key occupied for a while after its request. Who waits for the key learns
+// until when.
 func (s *schedule) rest(key string, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy[key] = time.Now().Add(d)
+	s.releaseLocked(keyTask(key))
 }
 
 // isBusy reports whether a key has a request under way or rests.
@@ -239,19 +286,22 @@ func (s *schedule) isBusy(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until, ok := s.busy[key]
-	return ok && (until.IsZero() || time.Now().Before(until))
+	if ok && !until.IsZero() && !until.After(time.Now()) {
+		delete(s.busy, key)
+		return false
+	}
+	return ok
 }
 
-// rushAll makes every task due now until the returned function is called.
+// rushAll makes every task due now, past failures' pauses too, and what is added until
+// the returned function is called.
 func (s *schedule) rushAll() (end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hurry++
 	now := time.Now()
 	for _, it := range s.due {
-		if it.attempts == 0 && it.due.After(now) {
-			it.due = now
-		}
+		it.due = now
 	}
 	heap.Init(&s.due)
 	s.signal()

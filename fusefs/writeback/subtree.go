@@ -14,6 +14,17 @@ const walkBatch = 500
 // walkSubtree queues everything below a directory that has moved: each of its objects
 // has a new key. New names below it get the right key by themselves.
 func (w *Writeback) walkSubtree(dir index.Ino) error {
+	n, err := w.Index.Inode(dir)
+	if errors.Is(err, index.ErrNotFound) || err == nil && n.Nlink == 0 {
+		return w.walked(dir, "")
+	}
+	if err != nil {
+		return err
+	}
+	path, err := Path(w.Index, dir)
+	if err != nil {
+		return err
+	}
 	dirs := []index.Ino{dir}
 	for len(dirs) > 0 {
 		next := dirs[len(dirs)-1]
@@ -65,13 +76,24 @@ func (w *Writeback) walkSubtree(dir index.Ino) error {
 			}
 		}
 	}
+	return w.walked(dir, path)
+}
+
+// walked takes a directory out of the queue, unless it moved on during its walk: then it
+// is walked again.
+func (w *Writeback) walked(dir index.Ino, path string) error {
 	t := treeTask(dir)
 	return w.Index.Update(func(tx *index.Tx) error {
-		if err := tx.UnqueueSubtree(dir); err != nil {
+		now, err := Path(tx, dir)
+		if err != nil && !errors.Is(err, index.ErrNotFound) {
 			return err
 		}
+		if err == nil && now != path || w.sched.changed(t) {
+			w.sched.repeat(t, true)
+			return nil
+		}
 		w.sched.done(t)
-		return nil
+		return tx.UnqueueSubtree(dir)
 	})
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
 	"objvol/objstore"
 )
 
@@ -22,13 +24,14 @@ type watchers struct {
 }
 
 type watcher struct {
+	users int // watchers.mu
 	ended chan struct{}
 	err   error
 }
 
-// on returns what is told of the next end of a step of t. It is taken before looking at
-// the state, so that no end is missed.
-func (w *watchers) on(t task) *watcher {
+// on returns what is told of the next end of a step of t, until off is called. It is
+// taken before looking at the state, so that no end is missed.
+func (w *watchers) on(t task) (x *watcher, off func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.m == nil {
@@ -39,7 +42,14 @@ func (w *watchers) on(t task) *watcher {
 		x = &watcher{ended: make(chan struct{})}
 		w.m[t] = x
 	}
-	return x
+	x.users++
+	return x, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if x.users--; x.users == 0 && w.m[t] == x {
+			delete(w.m, t)
+		}
+	}
 }
 
 func (w *watchers) wake(t task) { w.fail(t, nil) }
@@ -51,6 +61,39 @@ func (w *watchers) fail(t task, err error) {
 		x.err = err
 		close(x.ended)
 		delete(w.m, t)
+	}
+}
+
+// await hurries a task until a state is reached.
+func (w *Writeback) await(ctx context.Context, t task, reached func() (bool, error)) error {
+	var last error
+	for {
+		x, off := w.watch.on(t)
+		ok, err := reached()
+		if err != nil || ok {
+			off()
+			return err
+		}
+		w.sched.add(t, time.Now())
+		w.sched.rush(t)
+		select {
+		case <-w.ctx.Done():
+			err = w.ctx.Err()
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-x.ended:
+			last = x.err
+		}
+		off()
+		switch {
+		case err != nil:
+			return errors.Join(last, err)
+		case last == nil || errors.Is(last, errChanged):
+		case objstore.Refused(last):
+			return last
+		case !sleepOr(ctx, nil, retryMin):
+			return errors.Join(last, ctx.Err())
+		}
 	}
 }
 
@@ -87,6 +130,9 @@ func (w *Writeback) syncAbove(ctx context.Context, ino index.Ino) error {
 		if errors.Is(err, index.ErrNotFound) {
 			return nil
 		}
+		if errors.Is(err, layout.ErrNameTooLong) {
+			continue // it can have no object
+		}
 		if err != nil {
 			return err
 		}
@@ -107,30 +153,7 @@ func (w *Writeback) syncOne(ctx context.Context, ino index.Ino) error {
 	if err != nil {
 		return err
 	}
-	t := inodeTask(ino)
-	var last error
-	for {
-		x := w.watch.on(t)
-		ok, err := w.reached(want)
-		if err != nil || ok {
-			return err
-		}
-		w.sched.add(t, time.Now())
-		w.sched.rush(t)
-		select {
-		case <-ctx.Done():
-			return errors.Join(last, ctx.Err())
-		case <-x.ended:
-			if last = x.err; last != nil && objstore.Refused(last) {
-				return last
-			}
-		}
-		if last != nil && !errors.Is(last, errChanged) {
-			if !sleepOr(ctx, nil, retryMin) {
-				return errors.Join(last, ctx.Err())
-			}
-		}
-	}
+	return w.await(ctx, inodeTask(ino), func() (bool, error) { return w.reached(want) })
 }
 
 // reached reports whether the bucket holds at least the given state of an inode.
@@ -161,33 +184,6 @@ func (w *Writeback) reached(want index.Inode) (bool, error) {
 func (w *Writeback) SyncDir(ctx context.Context, dir index.Ino) error {
 	ctx, cancel := context.WithTimeout(ctx, syncPatience)
 	defer cancel()
-	var children []index.Ino
-	err := w.Index.Dirents(dir, 0, func(d index.Dirent) bool {
-		children = append(children, d.Ino)
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	for _, ino := range append(children, dir) {
-		dirty, err := w.Index.IsDirty(ino)
-		if err != nil {
-			return err
-		}
-		if dirty {
-			if err := w.syncOne(ctx, ino); err != nil {
-				return err
-			}
-		}
-	}
-	if err := w.syncDeletes(ctx, dir); err != nil {
-		return err
-	}
-	return w.syncAbove(ctx, dir)
-}
-
-// syncDeletes waits for the deletion of keys directly in a directory.
-func (w *Writeback) syncDeletes(ctx context.Context, dir index.Ino) error {
 	n, err := w.Index.Inode(dir)
 	if errors.Is(err, index.ErrNotFound) {
 		return nil
@@ -195,16 +191,68 @@ func (w *Writeback) syncDeletes(ctx context.Context, dir index.Ino) error {
 	if err != nil {
 		return err
 	}
-	prefix, err := KeyOf(w.Index, w.Layout, n)
+	path, err := Path(w.Index, dir)
 	if errors.Is(err, index.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	prefix, err := w.Layout.ListPrefix(path)
+	if err != nil {
+		return err
+	}
+	if err := w.syncNames(ctx, n.Ino, prefix); err != nil {
+		return err
+	}
+	if err := w.syncDeletes(ctx, prefix); err != nil {
+		return err
+	}
+	return w.syncAbove(ctx, dir)
+}
+
+// syncNames waits for a directory, and for what is queued with a name in it or an object
+// that has still to leave it.
+func (w *Writeback) syncNames(ctx context.Context, dir index.Ino, prefix string) error {
+	var inside []index.Ino
+	var failed error
+	err := w.Index.Dirty(func(ino index.Ino) bool {
+		n, err := w.Index.Inode(ino)
+		if errors.Is(err, index.ErrNotFound) {
+			return true
+		}
+		names, nerr := w.Index.Names(ino)
+		if failed = errors.Join(err, nerr); failed != nil {
+			return false
+		}
+		isName := func(at index.Name) bool { return at.Parent == dir }
+		if ino == dir || liesIn(prefix, n.Placed) || slices.ContainsFunc(names, isName) {
+			inside = append(inside, ino)
+		}
+		return true
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return err
+	}
+	for _, ino := range inside {
+		if err := w.syncOne(ctx, ino); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// liesIn reports whether a key is that of a name directly below a directory's prefix.
+func liesIn(prefix, key string) bool {
+	name, ok := strings.CutPrefix(key, prefix)
+	return ok && name != "" && !strings.Contains(strings.TrimSuffix(name, "/"), "/")
+}
+
+// syncDeletes waits for the deletion of keys directly in a directory.
+func (w *Writeback) syncDeletes(ctx context.Context, prefix string) error {
 	var doomed []string
-	err = w.Index.Doomed(func(key string) bool {
-		if rest, ok := strings.CutPrefix(key, prefix); ok && rest != "" && strings.Count(strings.TrimSuffix(rest, "/"), "/") == 0 {
+	err := w.Index.Doomed(func(key string) bool {
+		if liesIn(prefix, key) {
 			doomed = append(doomed, key)
 		}
 		return true
@@ -221,24 +269,10 @@ func (w *Writeback) syncDeletes(ctx context.Context, dir index.Ino) error {
 }
 
 func (w *Writeback) syncKey(ctx context.Context, key string) error {
-	t := keyTask(key)
-	for {
-		x := w.watch.on(t)
+	return w.await(ctx, keyTask(key), func() (bool, error) {
 		doomed, err := w.Index.IsDoomed(key)
-		if err != nil || !doomed {
-			return err
-		}
-		w.sched.add(t, time.Now())
-		w.sched.rush(t)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-x.ended:
-			if x.err != nil && objstore.Refused(x.err) {
-				return x.err
-			}
-		}
-	}
+		return !doomed, err
+	})
 }
 
 // PendingError says what of a volume is not in the bucket.
@@ -264,26 +298,23 @@ func (e *PendingError) Unwrap() error { return e.Err }
 // returns a *PendingError, and the work goes on.
 func (w *Writeback) Drain(ctx context.Context) error {
 	defer w.sched.rushAll()()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	for {
-		if w.sched.len() == 0 {
-			p, err := w.Pending(0)
-			if err != nil || p.Files == 0 {
-				return err
-			}
-		}
 		select {
 		case <-ctx.Done():
 			p, err := w.Pending(maxNames)
-			if err != nil {
+			if err != nil || p.Files == 0 {
 				return err
 			}
-			if p.Files == 0 {
-				return nil
-			}
 			return &p
-		case <-tick.C:
+		case <-w.sched.idle():
+		}
+		p, err := w.Pending(0)
+		if err != nil || p.Files == 0 {
+			return err
+		}
+		// The last task's end was not committed yet, or something was queued just now.
+		if err := w.enqueue(); err != nil {
+			return err
 		}
 	}
 }

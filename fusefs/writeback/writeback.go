@@ -44,7 +44,7 @@ type Writeback struct {
 	watch    watchers
 
 	conflicts atomic.Int64
-	lastErr   atomic.Pointer[error]
+	failure   atomic.Pointer[failure]
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -64,6 +64,24 @@ func New(c Config) *Writeback {
 // Start reads the queues of the index and begins to work on them. Hidden copies that no
 // inode has any more are removed behind it.
 func (w *Writeback) Start() error {
+	if !w.Bucket.Capabilities().ConditionalDelete {
+		// A delete that was under way when the process ended may still be executed.
+		if err := w.Index.Doomed(func(key string) bool { w.sched.rest(key, objstore.DeleteExpiry); return true }); err != nil {
+			return fmt.Errorf("read the queue: %w", err)
+		}
+	}
+	if err := w.enqueue(); err != nil {
+		return err
+	}
+	for range w.Workers {
+		w.done.Go(w.work)
+	}
+	w.done.Go(w.sweepParked)
+	return nil
+}
+
+// enqueue makes everything due that the index has queued.
+func (w *Writeback) enqueue() error {
 	now := time.Now()
 	add := func(t task) bool { w.sched.add(t, now); return true }
 	err := errors.Join(
@@ -73,10 +91,6 @@ func (w *Writeback) Start() error {
 	if err != nil {
 		return fmt.Errorf("read the queue: %w", err)
 	}
-	for range w.Workers {
-		w.done.Go(w.work)
-	}
-	w.done.Go(w.sweepParked)
 	return nil
 }
 
@@ -104,12 +118,25 @@ const settleDelete = 100 * time.Millisecond
 // Conflicts is how many files were kept under a conflict name.
 func (w *Writeback) Conflicts() int64 { return w.conflicts.Load() }
 
-// LastError is the latest failure to write, nil after a success.
+// failure is why a task was not done.
+type failure struct {
+	task
+	err error
+}
+
+// LastError is the latest failure to write, nil once what failed has been done.
 func (w *Writeback) LastError() error {
-	if p := w.lastErr.Load(); p != nil {
-		return *p
+	if f := w.failure.Load(); f != nil {
+		return f.err
 	}
 	return nil
+}
+
+// succeeded ends the failure of a task.
+func (w *Writeback) succeeded(t task) {
+	if f := w.failure.Load(); f != nil && f.task == t {
+		w.failure.CompareAndSwap(f, nil)
+	}
 }
 
 // QueueLength is the number of tasks that are not done.
@@ -148,7 +175,11 @@ func (w *Writeback) work() {
 // again later; otherwise the schedule already knows what becomes of it.
 func (w *Writeback) run(t task) error {
 	if t.tree {
-		return w.walkSubtree(t.ino)
+		err := w.walkSubtree(t.ino)
+		if err == nil {
+			w.succeeded(t)
+		}
+		return err
 	}
 	j, err := w.begin(t)
 	if err != nil {
@@ -178,8 +209,12 @@ func (w *Writeback) run(t task) error {
 	if err != nil {
 		return err
 	}
-	w.lastErr.Store(nil)
-	w.sched.repeat(t, time.Now()) // look again: most often there is nothing left
+	// A look alone does not end a row of failures.
+	progress := j.Action != Resolve
+	if progress {
+		w.succeeded(t)
+	}
+	w.sched.repeat(t, progress) // look again: most often there is nothing left
 	w.watch.wake(t)
 	return nil
 }
@@ -188,9 +223,11 @@ func (w *Writeback) run(t task) error {
 type job struct {
 	Step
 	task  task
-	nonce string        // of a write
-	rest  time.Duration // how long Key stays occupied after the step
-	freed bool
+	nonce string // of a write
+	// foreign is what a write sends beside our own attributes.
+	foreign index.Foreign
+	rest    time.Duration // how long Key stays occupied after the step
+	freed   bool
 }
 
 // free ends the occupation of the step's keys, once. It is called inside index.Update.
@@ -245,15 +282,30 @@ func (w *Writeback) settled(tx *index.Tx, t task) error {
 	if t.key != "" {
 		err = errors.Join(tx.Spare(t.key), forgetGone(tx, t.key))
 	} else {
-		err = tx.ClearDirty(t.ino)
+		err = errors.Join(tx.ClearDirty(t.ino), w.sentAll(tx, t.ino))
 	}
 	if err != nil {
 		return err
 	}
+	w.succeeded(t)
 	w.sched.done(t)
 	w.sched.release(t)
 	w.watch.wake(t)
 	return nil
+}
+
+// sentAll forgets the writes of an inode that needs no more.
+func (w *Writeback) sentAll(tx *index.Tx, ino index.Ino) error {
+	n, err := tx.Inode(ino)
+	if errors.Is(err, index.ErrNotFound) || err == nil && n.Sending == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = w.forget(tx, n.Sending)
+	n.Sending = ""
+	return errors.Join(err, tx.PutInode(n))
 }
 
 // forgetGone drops the record of a key that holds nothing and has no write under way.
@@ -303,7 +355,7 @@ func (w *Writeback) fail(t task, err error) {
 		w.sched.failed(t, pause)
 		return
 	}
-	w.lastErr.Store(&err)
+	w.failure.Store(&failure{t, err})
 	w.Log.Warn("the bucket is behind", "inode", uint64(t.ino), "key", t.key, "error", err)
 	if t.key == "" {
 		w.Files.Failed(t.ino, err)
