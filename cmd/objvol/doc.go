@@ -8,6 +8,7 @@
 //	mount.go     objvol mount: one volume without Docker
 //	volume_cmd.go, control.go   objvol volume ..., over control.sock
 //	debug.go     /metrics, /healthz and pprof
+//	demo*.go     objvol demo: the tour
 //
 //	mounter.go   what the driver asks of a filesystem (driver.Mounter)
 //	live.go      a volume that is open in this process (driver.Mount)
@@ -15,6 +16,8 @@
 //	store.go     a volume's bucket
 //	remove.go    deleting a volume's objects
 //	tree.go      a mount without a directory
+//	recent.go    a volume's numbers for those who may not wait
+//	host.go      what all volumes of a process share
 //
 // # A volume after its last Unmount
 //

@@ -21,6 +21,14 @@ const (
 	openFiles = 1 << 20
 )
 
+// requireRoot says early what the kernel would say late.
+func requireRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("mounting needs root: run it with sudo")
+	}
+	return nil
+}
+
 // newHost gathers what the volumes of a process share. Nothing is opened yet.
 func newHost(stateDir string, log *slog.Logger) (*host, error) {
 	name, err := os.Hostname()

@@ -50,6 +50,9 @@ once. VOLUME is the place where "docker volume create VOLUME" would put it.
 			if err != nil {
 				return err
 			}
+			if err := requireRoot(); err != nil {
+				return err
+			}
 			return mount(cmd, c, spec, dir)
 		},
 	}

@@ -66,10 +66,14 @@ func (r *recent) refresh() {
 	r.reading = nil
 }
 
-// close ends the reading; the last numbers stay.
+// close reads the numbers for the last time: they stay.
 func (r *recent) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
 	r.running.Wait()
+	state := r.read()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state = state
 }

@@ -35,7 +35,8 @@ func TestRecent(t *testing.T) {
 		takes = 0
 		want(3, 0)
 		r.close()
+		want(4, 0)
 		time.Sleep(recentFor)
-		want(3, 0)
+		want(4, 0)
 	})
 }

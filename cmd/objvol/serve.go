@@ -32,6 +32,9 @@ variable OBJVOL_..., that than AWS's variable.`,
 			if err != nil {
 				return err
 			}
+			if err := requireRoot(); err != nil {
+				return err
+			}
 			return serve(cmd.Context(), c)
 		},
 	}
