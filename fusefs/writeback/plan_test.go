@@ -1,0 +1,362 @@
+package writeback
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+
+	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
+	"objvol/objstore"
+)
+
+// scene is an index in which a test sets up two states: what is wanted, and what the
+// bucket holds.
+type scene struct {
+	*index.Tx
+	t        *testing.T
+	layout   layout.Layout
+	busy     map[string]bool
+	resolved map[string]bool
+	small    bool
+}
+
+// inScene runs a test on an empty tree with its root.
+func inScene(t *testing.T, test func(s *scene)) {
+	t.Helper()
+	x, err := index.Open(t.TempDir(), index.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	l, err := layout.New("v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = x.Update(func(tx *index.Tx) error {
+		s := &scene{Tx: tx, t: t, layout: l, busy: map[string]bool{}, resolved: map[string]bool{}, small: true}
+		s.put(index.Inode{Ino: index.Root, Mode: 0o040755, Nlink: 1, Placed: "v/", Dir: &index.Dir{}})
+		test(s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scene) put(n index.Inode) {
+	s.t.Helper()
+	s.must(s.PutInode(n))
+}
+
+// enter gives a path an inode. Its parent is there.
+func (s *scene) enter(path string, ino index.Ino) {
+	s.t.Helper()
+	parent, name := index.Root, path
+	for {
+		dir, rest, deeper := strings.Cut(name, "/")
+		if !deeper {
+			break
+		}
+		var err error
+		parent, err = s.Lookup(parent, dir)
+		s.must(err)
+		name = rest
+	}
+	s.must(s.Enter(parent, name, ino))
+}
+
+// file makes a file with a path, which is empty for an unlinked one, and the key at which
+// the bucket has it. It has changes of attributes where both differ, as renames make.
+func (s *scene) file(ino index.Ino, path, placed string) index.Inode {
+	s.t.Helper()
+	n := index.Inode{Ino: ino, Mode: 0o100644, Size: 10, Gen: 1, Placed: placed}
+	if placed != "" {
+		n.PlacedGen = 1
+		s.key(placed, ino)
+	}
+	if path != "" {
+		n.Nlink = 1
+		s.enter(path, ino)
+	}
+	s.put(n)
+	return n
+}
+
+// dir makes a directory with the marker that the bucket has, if it has one.
+func (s *scene) dir(ino index.Ino, path, placed string) {
+	s.t.Helper()
+	n := index.Inode{Ino: ino, Mode: 0o040755, Nlink: 1, AttrGen: 1, Placed: placed, Dir: &index.Dir{}}
+	if placed != "" {
+		n.PlacedAttrGen = 1
+		s.key(placed, ino)
+	}
+	s.enter(path, ino)
+	s.put(n)
+}
+
+// key records an object.
+func (s *scene) key(key string, owner index.Ino) {
+	s.t.Helper()
+	s.must(s.PutKey(index.Key{Key: key, ETag: "etag of " + key, Size: 10, Owner: owner}))
+}
+
+func (s *scene) plan(t task) Step {
+	s.t.Helper()
+	p := planner{
+		Reader: s.Tx, layout: s.layout,
+		busy:     func(key string) bool { return s.busy[key] },
+		resolved: func(key string) bool { return s.resolved[key] },
+		local:    func(index.Inode) (bool, error) { return s.small, nil },
+	}
+	step, err := p.plan(t)
+	s.must(err)
+	return step
+}
+
+func (s *scene) want(t task, want Step) {
+	s.t.Helper()
+	if got := s.plan(t); got != want {
+		s.t.Errorf("the plan for %+v is %+v, not %+v", t, got, want)
+	}
+}
+
+var absent = objstore.Condition{IfAbsent: true}
+
+func match(key string) objstore.Condition { return objstore.Condition{IfMatch: "etag of " + key} }
+
+// The plans of simple states.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	hidden := ".objvol/volumes/v/moving/5"
+	for name, test := range map[string]func(s *scene){
+		"new file": func(s *scene) {
+			s.file(5, "a", "")
+			s.want(inodeTask(5), Step{Action: Put, Ino: 5, Key: "v/a", Cond: absent})
+		},
+		"nothing to do": func(s *scene) {
+			s.file(5, "a", "v/a")
+			s.want(inodeTask(5), Step{})
+			s.want(keyTask("v/a"), Step{})
+			s.want(keyTask("v/unknown"), Step{})
+			s.want(inodeTask(99), Step{})
+		},
+		"new content": func(s *scene) {
+			n := s.file(5, "a", "v/a")
+			n.Gen++
+			s.put(n)
+			s.want(inodeTask(5), Step{Action: Put, Ino: 5, Key: "v/a", Cond: match("v/a")})
+		},
+		"new attributes of a small and of a large file": func(s *scene) {
+			n := s.file(5, "a", "v/a")
+			n.AttrGen++
+			s.put(n)
+			s.want(inodeTask(5), Step{Action: Put, Ino: 5, Key: "v/a", Cond: match("v/a")})
+			s.small = false
+			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/a", From: "v/a", Cond: match("v/a")})
+		},
+		"renamed": func(s *scene) {
+			s.file(5, "b", "v/a")
+			s.small = false
+			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/b", From: "v/a", Cond: absent})
+			s.want(keyTask("v/a"), wait(inodeTask(5)))
+		},
+		"unlinked and created again: the old object is overwritten": func(s *scene) {
+			s.file(5, "", "v/a")
+			s.file(6, "a", "")
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/a", Cond: match("v/a")})
+			s.want(keyTask("v/a"), wait(inodeTask(6)))
+		},
+		"unlinked": func(s *scene) {
+			s.file(5, "", "v/a")
+			s.want(inodeTask(5), Step{})
+			s.want(keyTask("v/a"), Step{Action: Delete, Key: "v/a", Cond: match("v/a")})
+		},
+		"unlinked, open and not complete: fetched before its key goes": func(s *scene) {
+			s.file(5, "", "v/a")
+			s.must(s.PutContent(5, index.Content{BaseLen: 10}))
+			s.want(keyTask("v/a"), Step{Action: Rescue, Ino: 5, Key: "v/a"})
+			s.file(6, "a", "")
+			s.want(inodeTask(6), Step{Action: Rescue, Ino: 5, Key: "v/a"})
+			whole := index.Content{BaseLen: 10}
+			whole.Resident.Add(0, 10)
+			s.must(s.PutContent(5, whole))
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/a", Cond: match("v/a")})
+		},
+		"unlinked, and its object is another writer's: nothing to fetch": func(s *scene) {
+			n := s.file(5, "", "v/a")
+			s.must(s.PutContent(5, index.Content{BaseLen: 10}))
+			n.Placed = ""
+			s.put(n)
+			s.want(keyTask("v/a"), Step{Action: Delete, Key: "v/a", Cond: match("v/a")})
+		},
+		"a key with a request under way": func(s *scene) {
+			n := s.file(5, "a", "v/a")
+			n.Gen++
+			s.put(n)
+			s.busy["v/a"] = true
+			s.want(inodeTask(5), wait(keyTask("v/a")))
+			s.want(keyTask("v/a"), wait(keyTask("v/a")))
+		},
+		"a source with a request under way": func(s *scene) {
+			s.file(5, "b", "v/a")
+			s.small = false
+			s.busy["v/a"] = true
+			s.want(inodeTask(5), wait(keyTask("v/a")))
+		},
+		"a write of unknown end is looked for first": func(s *scene) {
+			n := s.file(5, "a", "")
+			s.must(s.PutKey(index.Key{Key: "v/a", Gone: true, Request: "1-x"}))
+			s.want(inodeTask(5), Step{Action: Resolve, Key: "v/a"})
+			s.want(keyTask("v/a"), Step{Action: Resolve, Key: "v/a"})
+			n.Sending = "v/old"
+			s.put(n)
+			s.want(inodeTask(5), Step{Action: Resolve, Key: "v/old"})
+			s.resolved["v/a"], s.resolved["v/old"] = true, true
+			s.want(inodeTask(5), Step{Action: Put, Ino: 5, Key: "v/a", Cond: absent})
+		},
+		"an unlinked inode's write of unknown end": func(s *scene) {
+			n := s.file(5, "", "")
+			n.Sending = "v/a"
+			s.put(n)
+			s.want(inodeTask(5), Step{Action: Resolve, Key: "v/a"})
+			s.resolved["v/a"] = true
+			s.want(inodeTask(5), Step{})
+		},
+		"a chain moves from its end": func(s *scene) {
+			s.file(5, "b", "v/a")
+			s.file(6, "c", "v/b")
+			s.want(inodeTask(5), wait(inodeTask(6)))
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/c", Cond: absent})
+		},
+		"swapped: one is copied out of the way, the same whoever asks": func(s *scene) {
+			s.file(6, "a", "v/b")
+			s.file(5, "b", "v/a")
+			parked := Step{Action: Park, Ino: 5, From: "v/a", Key: hidden}
+			s.want(inodeTask(5), parked)
+			s.want(inodeTask(6), parked)
+			s.busy[hidden] = true // an earlier hidden copy is being deleted
+			s.want(inodeTask(6), wait(keyTask(hidden)))
+			s.busy[hidden], s.busy["v/a"] = false, true
+			s.want(inodeTask(5), wait(inodeTask(6)))
+		},
+		"moved below its own name": func(s *scene) {
+			s.dir(6, "a", "")
+			s.file(5, "a/b", "v/a")
+			s.want(inodeTask(5), Step{Action: Park, Ino: 5, From: "v/a", Key: hidden})
+			s.want(inodeTask(6), wait(inodeTask(5)))
+		},
+		"a file goes before a key below it comes": func(s *scene) {
+			s.file(5, "", "v/a")
+			s.dir(6, "a", "")
+			s.file(7, "a/b", "")
+			s.want(inodeTask(6), wait(keyTask("v/a")))
+			s.want(inodeTask(7), wait(keyTask("v/a")))
+			s.want(keyTask("v/a"), Step{Action: Delete, Key: "v/a", Cond: match("v/a")})
+		},
+		"a file under way, or with an end that nobody knows, counts": func(s *scene) {
+			s.must(s.PutKey(index.Key{Key: "v/a", Gone: true, Request: "1-x"}))
+			s.dir(6, "a", "")
+			s.want(inodeTask(6), wait(keyTask("v/a")))
+			s.busy["v/a"] = true
+			s.want(inodeTask(6), wait(keyTask("v/a")))
+			s.busy["v/a"], s.resolved["v/a"] = false, true
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/a/", Cond: absent})
+		},
+		"the keys below go before a file comes": func(s *scene) {
+			s.key("v/a/", 0)
+			s.key("v/a/b", 0)
+			s.file(5, "a", "")
+			s.want(keyTask("v/a/"), wait(keyTask("v/a/b")))
+			s.want(keyTask("v/a/b"), Step{Action: Delete, Key: "v/a/b", Cond: match("v/a/b")})
+			if got := s.plan(inodeTask(5)); got.Action != Wait {
+				s.t.Errorf("the plan is %+v", got)
+			}
+			s.must(s.DeleteKey("v/a/b"))
+			s.want(inodeTask(5), wait(keyTask("v/a/")))
+			s.want(keyTask("v/a/"), Step{Action: Delete, Key: "v/a/", Cond: match("v/a/")})
+			s.must(s.PutKey(index.Key{Key: "v/a/", Gone: true, Request: "1-x"}))
+			s.want(inodeTask(5), wait(keyTask("v/a/")))
+		},
+		"a marker comes before the last key below it goes": func(s *scene) {
+			s.dir(6, "d", "")
+			s.key("v/d/a", 0)
+			s.want(keyTask("v/d/a"), wait(inodeTask(6)))
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/d/", Cond: absent})
+		},
+		"a directory whose name is too long for a marker needs none": func(s *scene) {
+			name := strings.Repeat("n", layout.MaxName)
+			s.dir(6, name, "")
+			s.key("v/"+name+"/a", 0)
+			s.want(inodeTask(6), Step{})
+			s.want(keyTask("v/"+name+"/a"), Step{Action: Delete, Key: "v/" + name + "/a", Cond: match("v/" + name + "/a")})
+		},
+		"a hidden copy goes without regard to directories": func(s *scene) {
+			s.key(hidden, 0)
+			s.want(keyTask(hidden), Step{Action: Delete, Key: hidden, Cond: match(hidden)})
+		},
+		"what is parked goes home": func(s *scene) {
+			s.file(5, "b", hidden)
+			s.small = false
+			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/b", From: hidden, Cond: absent})
+			s.want(keyTask(hidden), wait(inodeTask(5)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inScene(t, test)
+		})
+	}
+}
+
+// A path is put together from the names, and a key from the path.
+func TestPath(t *testing.T) {
+	t.Parallel()
+	inScene(t, func(s *scene) {
+		s.dir(5, "d", "v/d/")
+		s.file(6, "d/f", "")
+		s.file(7, "", "")
+		got := map[index.Ino]string{}
+		for _, ino := range []index.Ino{index.Root, 5, 6} {
+			path, err := Path(s, ino)
+			s.must(err)
+			n, err := s.Inode(ino)
+			s.must(err)
+			key, err := KeyOf(s, s.layout, n)
+			s.must(err)
+			got[ino] = path + " " + key
+			owner, ok, err := wantedBy(s, s.layout, key)
+			if err != nil || !ok || owner.Ino != ino {
+				t.Errorf("%q is wanted by %d: %t, %v", key, owner.Ino, ok, err)
+			}
+		}
+		if want := map[index.Ino]string{index.Root: " v/", 5: "d v/d/", 6: "d/f v/d/f"}; !maps.Equal(got, want) {
+			t.Errorf("the paths are %v", got)
+		}
+		if _, err := Path(s, 7); !errors.Is(err, index.ErrNotFound) {
+			t.Errorf("the path of what has no name: %v", err)
+		}
+		for _, key := range []string{"v/d", "v/d/f/", "v/x/f", "v/d/x", "elsewhere"} {
+			if n, ok, err := wantedBy(s, s.layout, key); ok || err != nil {
+				t.Errorf("%q is wanted by %d, %v", key, n.Ino, err)
+			}
+		}
+		s.must(s.Enter(8, "loop", 9))
+		s.must(s.Enter(9, "loop", 8))
+		if _, err := Path(s, 8); err == nil {
+			t.Error("a damaged index has a path")
+		}
+	})
+}
