@@ -49,16 +49,21 @@ func (l *live) leave() *leaving {
 	ctx, stop := context.WithCancel(l.slot.mounter.ctx)
 	w := &leaving{stop: stop, rested: make(chan struct{}), ended: make(chan struct{})}
 	l.leaving = w
-	l.slot.mounter.tasks.Go(func() {
+	begun := l.slot.mounter.background(func() {
 		defer stop()
 		rested := sync.OnceFunc(func() { close(w.rested) })
 		w.closed = l.unused(ctx, rested) && l.finish(ctx, rested)
 		close(w.ended)
-		rested()
 		if w.closed {
 			l.slot.empty(l)
 		}
+		rested()
 	})
+	if !begun { // Close does the rest
+		stop()
+		close(w.ended)
+		close(w.rested)
+	}
 	return w
 }
 

@@ -79,7 +79,9 @@ func (m *mounter) countReferences(references func(volume string) int) {
 // Close closes all volumes, and nothing is mounted after it. Those that are still mounted,
 // or in use elsewhere, lose their connection. A volume that hangs is left as it is.
 func (m *mounter) Close() error {
+	m.mu.Lock()
 	m.stop()
+	m.mu.Unlock()
 	m.tasks.Wait()
 	m.mu.Lock()
 	slots := slices.Collect(maps.Values(m.slots))
@@ -107,6 +109,18 @@ func (s *slot) shut(ctx context.Context) error {
 	}
 	s.live = nil
 	return nil
+}
+
+// background runs work that Close waits for; it is false, and nothing runs, after Close has
+// begun.
+func (m *mounter) background(work func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx.Err() != nil {
+		return false
+	}
+	m.tasks.Go(work)
+	return true
 }
 
 // slot returns the place of a volume.
@@ -310,7 +324,7 @@ func (m *mounter) Pending(_ context.Context, spec driver.Spec) (driver.Pending, 
 	s.left = left
 	s.mu.Unlock()
 	if !left.None() && s.live == nil {
-		m.tasks.Go(func() { m.resume(s, spec) })
+		m.background(func() { m.resume(s, spec) })
 	}
 	return left, nil
 }
