@@ -117,10 +117,10 @@ func (s *stage) showContainers(ctx context.Context, volume string) error {
 	}
 	s.atEnd("docker image rm " + image)
 	s.title("A volume. Nothing says where an S3 server is, so it lies in the one inside the driver")
-	s.atEnd("docker volume rm -f " + volume)
 	if err := s.run(ctx, "docker volume create -d "+demoDriver+" "+volume); err != nil {
 		return err
 	}
+	s.atEnd("docker volume rm " + volume)
 	s.title("One container writes, another reads")
 	return s.run(ctx,
 		run+"sh -c '"+demoWrite("/data")+"'",
@@ -142,11 +142,11 @@ func (s *stage) showProtocol(ctx context.Context, volume string) error {
 		return fmt.Sprintf("curl -sS --fail-with-body --unix-socket plugin.sock -d '%s' http://plugin/VolumeDriver.%s", body, method)
 	}
 	dir := "state/mnt/" + volume
-	s.atEnd(call("Remove", ""))
 	s.title("docker volume create")
 	if err := s.run(ctx, call("Create", "")); err != nil {
 		return err
 	}
+	s.atEnd(call("Remove", ""))
 	s.title("A first container starts, writes and ends")
 	if err := s.run(ctx, call("Mount", "writer"), demoWrite(dir), call("Unmount", "writer")); err != nil {
 		return err

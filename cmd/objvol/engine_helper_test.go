@@ -162,15 +162,15 @@ func command(ctx context.Context, name string, args ...string) (string, error) {
 func (e *engine) create(name string, options ...string) (volume string) {
 	e.t.Helper()
 	volume = e.name + "-" + name
-	if !slices.Contains(e.volumes, volume) {
-		e.volumes = append(e.volumes, volume)
-	}
 	args := []string{"volume", "create", "-d", e.name}
 	for _, o := range options {
 		args = append(args, "-o", o)
 	}
 	if out := e.docker(append(args, volume)...); out != volume {
 		e.t.Fatalf("volume create says %q", out)
+	}
+	if !slices.Contains(e.volumes, volume) {
+		e.volumes = append(e.volumes, volume)
 	}
 	return volume
 }

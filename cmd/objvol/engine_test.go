@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,6 +119,15 @@ func TestEngineEmbeddedStore(t *testing.T) {
 	if got := e.run(volume, "cat /data/dir/file"); got != "mine" {
 		t.Errorf("read %q", got)
 	}
+	// A volume that nobody named goes with its container, and its data with it.
+	e.docker("run", "--rm", "--label", e.name, "--network", "none", "--volume-driver", e.name, "-v", "/data", e.image, "sh", "-euc", "echo x >/data/file")
+	for _, dir := range []string{"s3/objects/objvol", "s3/objects/objvol/.objvol/volumes", "volumes"} {
+		found, err := os.ReadDir(filepath.Join(e.state, dir))
+		found = slices.DeleteFunc(found, func(d os.DirEntry) bool { return strings.HasPrefix(d.Name(), ".") })
+		if err != nil || len(found) != 1 {
+			t.Errorf("%s has %v, want one volume's (%v)", dir, found, err)
+		}
+	}
 	if message := e.refused("volume", "create", "-d", e.name, "-o", "buckett=x", e.name+"-none"); !strings.Contains(message, `the nearest is "bucket"`) {
 		t.Errorf("an unknown option: %s", message)
 	}
@@ -146,6 +156,10 @@ func TestEngineCopyKeepsTheMount(t *testing.T) {
 	}
 	if got := e.exec(container, "cat /data/in; echo after >/data/after; cat /data/after"); got != "in\nafter" {
 		t.Errorf("the container reads %q", got)
+	}
+	// Without a Mount for each of the two this would show nothing.
+	if got := e.metric(`objvol_call_duration_seconds_count{method="mount",volume="` + volume + `"}`); got < 3 {
+		t.Errorf("%v calls of mount, want 3 or more", got)
 	}
 	e.stop(container)
 	e.wantMounts(0)
