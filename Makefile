@@ -36,18 +36,23 @@ demo: build ## the two-minute tour: a volume, two containers, the objects
 minio: setup # the server that the tests run against: .tools/bin/minio
 	@.tools/minio/install
 
+.PHONY: engine
+engine: setup # Docker's, installed and started where it is missing
+	@.tools/engine
+	@[ -e /dev/fuse ] || modprobe fuse || mknod /dev/fuse c 10 229
+
 # Nothing is skipped for want of an engine, a server or FUSE: what is missing fails. Two
 # packages at once keep mounts and containers of different tests from crowding a small
 # machine. A test that hangs ends with the stacks of all goroutines.
 TEST := OBJVOL_REQUIRE=docker,minio,fuse .tools/leftovers go test -count=1 -p 2
 
 .PHONY: test
-test: setup minio ## all tests, with a real engine, a real MinIO and real mounts
+test: setup minio engine ## all tests, with a real engine, a real MinIO and real mounts
 	go vet -tags noembedded ./...
 	@$(TEST) -timeout 10m ./...
 
 .PHONY: race
-race: minio ## all tests under the race detector
+race: minio engine ## all tests under the race detector
 	@.tools/setup race
 	@$(TEST) -race -timeout 20m ./...
 
