@@ -110,8 +110,11 @@ func (w *Writeback) seen(tx *index.Tx, ino index.Ino, key string, head objstore.
 		return nil, err
 	}
 	k, ok, err := tx.Key(key)
-	if err != nil || !ok || k.Owner != ino || n.Placed != key || k.Request != "" {
+	if err != nil || !ok || k.Owner != ino || n.Placed != key {
 		return nil, err
+	}
+	if _, resolved := w.resolved.Load(key); k.Request != "" && !resolved {
+		return nil, nil
 	}
 	switch {
 	case !found:

@@ -26,7 +26,10 @@ func (w *Writeback) copy(j *job) error {
 	}
 	if n.Vague {
 		// What only a listing has shown is asked for before it is written again.
-		return w.undo(j, w.refresh(ctx, j.Ino, j.From))
+		if err := w.undo(j, nil); err != nil {
+			return err
+		}
+		return w.refresh(ctx, j.Ino, j.From)
 	}
 	src, _, err := w.Index.Key(j.From)
 	if err != nil {
@@ -43,19 +46,22 @@ func (w *Writeback) copy(j *job) error {
 	var source *sourceError
 	if errors.As(err, &source) {
 		// Nothing was written. Somebody changed or removed the source: look again.
-		return w.undo(j, w.sourceChanged(ctx, j, src, err))
+		if undone := w.undo(j, nil); undone != nil {
+			return undone
+		}
+		return w.changedThere(ctx, j.Ino, src, err)
 	}
 	return w.refused(j, err)
 }
 
-// sourceChanged looks at the source of a copy after a store found it changed. It returns
-// the cause if it did not.
-func (w *Writeback) sourceChanged(ctx context.Context, j *job, src index.Key, cause error) error {
-	if err := w.refresh(ctx, j.Ino, j.From); err != nil {
-		return err
+// changedThere looks at an inode's object after a read of it failed. It returns the cause
+// if the object is what it was.
+func (w *Writeback) changedThere(ctx context.Context, ino index.Ino, was index.Key, cause error) error {
+	if err := w.refresh(ctx, ino, was.Key); err != nil {
+		return errors.Join(cause, err)
 	}
-	now, ok, err := w.Index.Key(j.From)
-	if err == nil && ok && now.ETag == src.ETag && now.Owner == j.Ino {
+	now, ok, err := w.Index.Key(was.Key)
+	if err == nil && ok && now.ETag == was.ETag && now.Owner == ino {
 		err = cause
 	}
 	return err
@@ -120,7 +126,7 @@ func (w *Writeback) park(j *job) error {
 	obj, err := w.copyObject(ctx, j, src, attrs)
 	var source *sourceError
 	if errors.As(err, &source) {
-		return w.sourceChanged(ctx, j, src, err)
+		return w.changedThere(ctx, j.Ino, src, err)
 	}
 	if err != nil {
 		return err

@@ -69,6 +69,10 @@ func (w *Writeback) unlist(tx *index.Tx, key string) error {
 func (w *Writeback) rescue(j *job) error {
 	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
 	defer cancel()
+	k, _, err := w.Index.Key(j.Key)
+	if err != nil {
+		return err
+	}
 	c, err := w.Files.Open(ctx, j.Ino, false)
 	if err == nil {
 		return c.Close()
@@ -76,5 +80,5 @@ func (w *Writeback) rescue(j *job) error {
 	if _, gone := w.Index.Inode(j.Ino); errors.Is(gone, index.ErrNotFound) {
 		return nil // closed meanwhile
 	}
-	return err
+	return w.changedThere(ctx, j.Ino, k, err)
 }

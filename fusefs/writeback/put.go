@@ -118,11 +118,18 @@ func (w *Writeback) put(j *job) error {
 		return w.undo(j, err)
 	}
 	if n.Vague && n.Placed != "" {
-		return errors.Join(w.undo(j, nil), w.refresh(ctx, j.Ino, n.Placed))
+		if err := w.undo(j, nil); err != nil {
+			return err
+		}
+		return w.refresh(ctx, j.Ino, n.Placed)
 	}
 	body, err := w.body(ctx, n, j.task)
 	if err != nil {
-		return w.undo(j, err)
+		if err = w.undo(j, err); n.Placed == "" {
+			return err
+		}
+		// Bytes that only its object has may be gone with it (hard-cases 22).
+		return w.lookInto(n.Placed, err)
 	}
 	defer func() { _ = body.Close() }() // read only
 	// The attributes are those of now: no older than the content, so that its times fit.
@@ -433,6 +440,8 @@ func (w *Writeback) undo(j *job, cause error) error {
 		}
 		if k.Request == "" {
 			n.Sending = ""
+		} else {
+			w.resolved.Store(j.Key, struct{}{}) // they were, before this one was announced
 		}
 		return tx.PutInode(n)
 	})
@@ -458,7 +467,7 @@ func (w *Writeback) refused(j *job, cause error) error {
 	case errors.As(cause, &unsent):
 		return w.undo(j, cause)
 	case errors.Is(cause, objstore.ErrPreconditionFailed), errors.Is(cause, objstore.ErrNotFound):
-		return w.lookInto(j, cause)
+		return w.lookInto(j.Key, cause)
 	case errors.Is(cause, objstore.ErrInvalid) && !w.Bucket.Capabilities().FileAndDirectory:
 		// Another client's object is where a directory must be, or the reverse.
 		return fmt.Errorf("another object is in the way: %w", cause)

@@ -16,40 +16,41 @@ import (
 const lookTime = 30 * time.Second
 
 // resolve finds out what became of earlier writes to a key.
-func (w *Writeback) resolve(j *job) error { return w.lookInto(j, nil) }
+func (w *Writeback) resolve(j *job) error { return w.lookInto(j.Key, nil) }
 
-// lookInto looks at a key after a write whose end is not known, or whose condition
-// failed (then cause says so), and records what it finds: the write itself, nothing
-// new, or another writer's object.
-func (w *Writeback) lookInto(j *job, cause error) error {
+// lookInto looks at a key after a write whose end is not known, or after a request that
+// failed because of what is there (then cause says so), and records what it finds: the
+// write itself, nothing new, or another writer's object. It returns the cause if nothing
+// new explains it.
+func (w *Writeback) lookInto(key string, cause error) error {
 	ctx, cancel := context.WithTimeout(w.ctx, lookTime)
 	defer cancel()
-	head, err := w.Bucket.Head(ctx, j.Key)
+	head, err := w.Bucket.Head(ctx, key)
 	found := err == nil
 	if err != nil && !errors.Is(err, objstore.ErrNotFound) {
 		return errors.Join(cause, err)
 	}
-	attr, lineage, foreign := layout.Decode(head, isMarker(j.Key), w.Defaults)
+	attr, lineage, foreign := layout.Decode(head, isMarker(key), w.Defaults)
 	var after func()
 	err = w.Index.Update(func(tx *index.Tx) error {
-		k, ok, err := tx.Key(j.Key)
+		k, ok, err := tx.Key(key)
 		if err != nil {
 			return err
 		}
 		if found && w.ours(lineage, k) {
 			after, err = w.place(tx, placement{
-				ino: index.Ino(lineage.Ino), key: j.Key, etag: head.ETag, modified: head.LastModified,
+				ino: index.Ino(lineage.Ino), key: key, etag: head.ETag, modified: head.LastModified,
 				size: head.Size, gen: lineage.Gen, attrGen: attrGenOf(lineage.Nonce), foreign: index.Foreign(foreign),
 			})
 			return err
 		}
-		w.resolved.Store(j.Key, struct{}{})
+		w.resolved.Store(key, struct{}{})
 		switch {
 		case !ok:
-			return nil // nothing is left to find out
+			return cause // nothing is left to find out
 		case !found:
 			// It was never written, or somebody removed it: the name is free.
-			gone := index.Key{Key: j.Key, Gone: true, Request: k.Request}
+			gone := index.Key{Key: key, Gone: true, Request: k.Request}
 			if after, err = w.bereft(tx, k); err != nil {
 				return err
 			}
