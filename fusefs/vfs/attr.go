@@ -50,7 +50,7 @@ func (fs *FS) SetAttr(ctx context.Context, ino Ino, set SetAttr, _ Caller) (Attr
 		return Attr{}, 0, err
 	}
 	if set.Size != nil {
-		if err := fs.truncate(ctx, ino, *set.Size); err != nil {
+		if err := fs.truncate(ino, *set.Size); err != nil {
 			return Attr{}, 0, err
 		}
 	}

@@ -48,7 +48,7 @@ func (fs *FS) mayOpen(ctx context.Context, ino Ino, flags uint32) error {
 		return ErrReadOnly
 	}
 	if flags&openTrunc != 0 {
-		return fs.truncate(ctx, ino, 0)
+		return fs.truncate(ino, 0)
 	}
 	return nil
 }

@@ -58,8 +58,10 @@ func randomStep(r *rand.Rand) step {
 	p, q := path(), path()
 	switch r.IntN(12) {
 	case 0, 1:
-		return step{"mkdir " + p, func(v *volume) error { return v.mkdir(p, 0o755) },
-			func(m model) error { return syscall.Mkdir(m.path(p), 0o755) }}
+		return step{
+			"mkdir " + p, func(v *volume) error { return v.mkdir(p, 0o755) },
+			func(m model) error { return syscall.Mkdir(m.path(p), 0o755) },
+		}
 	case 2, 3, 4:
 		data := bytes.Repeat([]byte{byte('A' + r.IntN(26))}, 1+r.IntN(9000))
 		off, flags := int64(0), 0
@@ -69,34 +71,48 @@ func randomStep(r *rand.Rand) step {
 		case 1:
 			flags = syscall.O_TRUNC
 		}
-		return step{fmt.Sprintf("write %s %d+%d flags %o", p, off, len(data), flags),
+		return step{
+			fmt.Sprintf("write %s %d+%d flags %o", p, off, len(data), flags),
 			func(v *volume) error { return v.write(p, off, data, flags) },
-			func(m model) error { return writeLocal(m.path(p), off, data, flags) }}
+			func(m model) error { return writeLocal(m.path(p), off, data, flags) },
+		}
 	case 5:
 		size := int64(r.IntN(12000))
-		return step{fmt.Sprintf("truncate %s %d", p, size),
+		return step{
+			fmt.Sprintf("truncate %s %d", p, size),
 			func(v *volume) error { return v.setattr(p, vfs.SetAttr{Size: &size}) },
-			func(m model) error { return truncateLocal(m.path(p), size) }}
+			func(m model) error { return truncateLocal(m.path(p), size) },
+		}
 	case 6:
-		return step{"unlink " + p, func(v *volume) error { return v.unlink(p) },
-			func(m model) error { return syscall.Unlink(m.path(p)) }}
+		return step{
+			"unlink " + p, func(v *volume) error { return v.unlink(p) },
+			func(m model) error { return syscall.Unlink(m.path(p)) },
+		}
 	case 7:
-		return step{"rmdir " + p, func(v *volume) error { return v.rmdir(p) },
-			func(m model) error { return syscall.Rmdir(m.path(p)) }}
+		return step{
+			"rmdir " + p, func(v *volume) error { return v.rmdir(p) },
+			func(m model) error { return syscall.Rmdir(m.path(p)) },
+		}
 	case 8, 9:
-		return step{"rename " + p + " " + q, func(v *volume) error { return v.rename(p, q) },
-			func(m model) error { return syscall.Rename(m.path(p), m.path(q)) }}
+		return step{
+			"rename " + p + " " + q, func(v *volume) error { return v.rename(p, q) },
+			func(m model) error { return syscall.Rename(m.path(p), m.path(q)) },
+		}
 	case 10:
-		return step{"symlink " + p, func(v *volume) error { return v.symlink("to/"+q, p) },
-			func(m model) error { return syscall.Symlink("to/"+q, m.path(p)) }}
+		return step{
+			"symlink " + p, func(v *volume) error { return v.symlink("to/"+q, p) },
+			func(m model) error { return syscall.Symlink("to/"+q, m.path(p)) },
+		}
 	default:
 		mode, uid, gid := uint32(r.IntN(0o1000)), uint32(r.IntN(3)), uint32(r.IntN(3))
 		at := time.Unix(1e9+int64(r.IntN(1e6)), int64(r.IntN(1e9)))
-		return step{fmt.Sprintf("attributes %s %o", p, mode),
+		return step{
+			fmt.Sprintf("attributes %s %o", p, mode),
 			func(v *volume) error {
 				return v.setattr(p, vfs.SetAttr{Mode: &mode, UID: &uid, GID: &gid, Mtime: &at, Atime: &at})
 			},
-			func(m model) error { return attributesLocal(m.path(p), mode, int(uid), int(gid), at) }}
+			func(m model) error { return attributesLocal(m.path(p), mode, int(uid), int(gid), at) },
+		}
 	}
 }
 

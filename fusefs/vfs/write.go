@@ -12,7 +12,7 @@ const sizeMax = 10_000 * (5 << 30)
 
 // Write writes to an open file, beyond its end too. With killPriv set, setuid and setgid
 // bits go first.
-func (fs *FS) Write(ctx context.Context, fh uint64, off int64, data []byte, killPriv bool) (int, error) {
+func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte, killPriv bool) (int, error) {
 	h, err := fs.handle(fh)
 	if err != nil {
 		return 0, err
@@ -110,7 +110,7 @@ func (fs *FS) wrote(nd *node, n index.Inode, c index.Content, off, length int64)
 }
 
 // truncate sets a file's size.
-func (fs *FS) truncate(ctx context.Context, ino Ino, size int64) error {
+func (fs *FS) truncate(ino Ino, size int64) error {
 	if size < 0 || size > sizeMax {
 		return ErrTooBig
 	}

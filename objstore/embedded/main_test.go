@@ -65,7 +65,10 @@ func open(t *testing.T, s *embedded.Server) *s3.Bucket {
 
 func TestContract(t *testing.T) {
 	s := start(t, embedded.Options{})
-	objstoretest.Run(t, func(t *testing.T) objstore.Bucket { return s.Durable(open(t, s)) }, s.Capabilities())
+	objstoretest.Run(t, func(t *testing.T) objstore.Bucket {
+		t.Helper()
+		return s.Durable(open(t, s))
+	}, s.Capabilities())
 }
 
 func TestProbe(t *testing.T) {
