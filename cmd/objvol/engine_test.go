@@ -297,6 +297,10 @@ func TestEngineDriverKilled(t *testing.T) {
 	if got := e.run(volume, "echo new >/data/new; cat /data/zero /data/2 /data/49; ls /data | wc -l"); !regexp.MustCompile(`^0\n2\n49\n\s*50$`).MatchString(got) {
 		t.Errorf("a new container reads %q", got)
 	}
+	// The old container has the dead mount: a new one cannot get into it.
+	if message := e.refused("exec", old, "busybox", "cat", "/data/2"); !strings.Contains(message, "not connected") {
+		t.Errorf("the old container: %s", message)
+	}
 	e.wantMounts(1)
 	e.stop(old)
 	e.wantMounts(0)
