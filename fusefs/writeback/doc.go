@@ -23,6 +23,8 @@
 //     fetched before it goes (hard-cases 22).
 //   - Before a key below a directory without a marker is deleted, the marker is written
 //     (hard-cases 26). A marker goes after all keys below it.
+//   - A key rests after a delete whose answer was lost, where the store does not condition
+//     deletes, and so do all keys to be deleted after a start (hard-cases 7).
 //
 // # Writing
 //
@@ -31,6 +33,10 @@
 // object's metadata after it, so that a write whose answer was lost is recognised
 // (hard-cases 6). What is neither ours nor what we knew is another writer's: it keeps
 // the name, and ours is kept beside it under a conflict name.
+//
+// A file whose object another client removed or replaced is written again if it is whole
+// on this host or has new content of ours; bytes that only that object had are zeros then,
+// which the log says (hard-cases 22). Otherwise the name is gone.
 //
 // A content that is written to while it is sent is not put together from two moments:
 // the last bytes are held back until it is known that nobody wrote. A file that never

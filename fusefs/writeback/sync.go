@@ -66,7 +66,7 @@ func (w *watchers) fail(t task, err error) {
 
 // await hurries a task until a state is reached.
 func (w *Writeback) await(ctx context.Context, t task, reached func() (bool, error)) error {
-	var last error
+	var last error // the latest failure
 	for {
 		x, off := w.watch.on(t)
 		ok, err := reached()
@@ -82,15 +82,17 @@ func (w *Writeback) await(ctx context.Context, t task, reached func() (bool, err
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-x.ended:
-			last = x.err
+			if x.err != nil {
+				last = x.err
+			}
 		}
 		off()
 		switch {
 		case err != nil:
 			return errors.Join(last, err)
-		case last == nil || errors.Is(last, errChanged):
-		case objstore.Refused(last):
-			return last
+		case x.err == nil || errors.Is(x.err, errChanged):
+		case objstore.Refused(x.err):
+			return x.err
 		case !sleepOr(ctx, nil, retryMin):
 			return errors.Join(last, ctx.Err())
 		}
