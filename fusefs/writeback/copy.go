@@ -43,8 +43,7 @@ func (w *Writeback) copy(j *job) error {
 	if err == nil {
 		return w.landed(j, obj, src.Size, n.PlacedGen)
 	}
-	var source *sourceError
-	if errors.As(err, &source) {
+	if _, ok := errors.AsType[*sourceError](err); ok {
 		// Nothing was written. Somebody changed or removed the source: look again.
 		if undone := w.undo(j, nil); undone != nil {
 			return undone
@@ -124,8 +123,7 @@ func (w *Writeback) park(j *job) error {
 		return err
 	}
 	obj, err := w.copyObject(ctx, j, src, attrs)
-	var source *sourceError
-	if errors.As(err, &source) {
+	if _, ok := errors.AsType[*sourceError](err); ok {
 		return w.changedThere(ctx, j.Ino, src, err)
 	}
 	if err != nil {

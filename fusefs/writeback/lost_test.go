@@ -408,7 +408,7 @@ func TestLateDelete(t *testing.T) {
 				}
 				v.write("a", "second")
 				v.write("b", "another")
-				time.Sleep(sent.Add(objstore.DeleteExpiry - time.Millisecond).Sub(time.Now()))
+				time.Sleep(time.Until(sent.Add(objstore.DeleteExpiry - time.Millisecond)))
 				v.wantObject(b, "v/a", "first")
 				v.wantObject(b, "v/b", "another")
 				b.Remove("v/a") // the late delete

@@ -462,10 +462,10 @@ func dropNonce(list, nonce string) string {
 // condition is looked into at once. After anything else, a refusal that may be that of a
 // repetition included, the write may have happened: the next plan looks for it.
 func (w *Writeback) refused(j *job, cause error) error {
-	var unsent *unsentError
-	switch {
-	case errors.As(cause, &unsent):
+	if _, ok := errors.AsType[*unsentError](cause); ok {
 		return w.undo(j, cause)
+	}
+	switch {
 	case errors.Is(cause, objstore.ErrPreconditionFailed), errors.Is(cause, objstore.ErrNotFound):
 		return w.lookInto(j.Key, cause)
 	case errors.Is(cause, objstore.ErrInvalid) && !w.Bucket.Capabilities().FileAndDirectory:

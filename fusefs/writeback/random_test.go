@@ -2,6 +2,7 @@ package writeback_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -198,9 +199,7 @@ func (p *player) rename(from, to string) {
 			delete(p.tree, name)
 		}
 	}
-	for name, e := range moved {
-		p.tree[name] = e
-	}
+	maps.Copy(p.tree, moved)
 }
 
 // crash lets the process end at one of the next requests, before or after it was
@@ -280,7 +279,8 @@ func (p *player) compare() {
 		if !e.dir && p.v.read(name) != e.content {
 			t.Errorf("%s reads %q, not %q", name, p.v.read(name), e.content)
 		}
-		if got := p.v.names(path.Dir(name)[len(path.Dir(name))*b2i(!strings.Contains(name, "/")):]); !slices.Contains(got, path.Base(name)) {
+		dir, base := path.Split(name)
+		if got := p.v.names(strings.TrimSuffix(dir, "/")); !slices.Contains(got, base) {
 			t.Errorf("%s is not listed: %v", name, got)
 		}
 	}
@@ -289,13 +289,6 @@ func (p *player) compare() {
 			t.Errorf("%q should not be in the bucket", key)
 		}
 	}
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // TestRandom plays random programs (hard-cases 6, 7, 8).

@@ -113,14 +113,14 @@ func TestPauses(t *testing.T) {
 			take(t, s)
 		}
 		s.failed(one, pause)
-		wantNext(t, s, one, retryMax)
+		wantNext(t, s, one, retryMost)
 		s.failed(one, pause)
 		s.rush(one)
 		wantNext(t, s, one, 0)
 		s.repeat(one, true)
 		wantNext(t, s, one, 0)
 		s.failed(one, pause)
-		wantNext(t, s, one, retryMin)
+		wantNext(t, s, one, retryFirst)
 	})
 }
 

@@ -180,16 +180,16 @@ func TestTimesFitTheContent(t *testing.T) {
 		_, err := v.Write(v.t.Context(), fh, 0, []byte("x"), false)
 		v.must(err)
 		// While the rest is fetched for sending, somebody writes on.
-		var real error
+		var failed error
 		b.Inject(memory.Fault{Op: objstore.OpGet, Key: "v/a", Hook: func() {
-			for began := v.mtime("a"); real == nil && v.mtime("a").Equal(began); {
-				_, real = v.Write(v.t.Context(), fh, 0, []byte("y"), false)
+			for began := v.mtime("a"); failed == nil && v.mtime("a").Equal(began); {
+				_, failed = v.Write(v.t.Context(), fh, 0, []byte("y"), false)
 			}
 		}})
 		v.must(v.Fsync(v.t.Context(), fh, false))
 		v.Release(fh)
 		v.drain()
-		v.must(real)
+		v.must(failed)
 		wantTime := v.mtime("a")
 		v.wantObject(b, "v/a", "y"+big[1:])
 		v.close()

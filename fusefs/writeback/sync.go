@@ -93,7 +93,7 @@ func (w *Writeback) await(ctx context.Context, t task, reached func() (bool, err
 		case x.err == nil || errors.Is(x.err, errChanged):
 		case objstore.Refused(x.err):
 			return x.err
-		case !sleepOr(ctx, nil, retryMin):
+		case !sleepOr(ctx, nil, retryFirst):
 			return errors.Join(last, ctx.Err())
 		}
 	}

@@ -76,7 +76,7 @@ func (v *volume) open() {
 
 // close ends the filesystem as a crash does: nothing is drained.
 func (v *volume) close() {
-	v.FS.Close()
+	v.Close()
 	v.must(v.index.Close())
 	v.cache.Close()
 }
@@ -148,7 +148,7 @@ func (v *volume) read(p string) string {
 	fh := v.openFile(p, 0)
 	defer v.Release(fh)
 	buf := make([]byte, a.Size+1)
-	n, err := v.FS.Read(v.t.Context(), fh, 0, buf)
+	n, err := v.Read(v.t.Context(), fh, 0, buf)
 	v.must(err)
 	return string(buf[:n])
 }

@@ -336,14 +336,14 @@ func (w *Writeback) queue(tx *index.Tx, t task) error {
 	return nil
 }
 
-// The pauses between attempts at a task: from retryMin, doubled up to retryMax.
+// The pauses between attempts at a task: from retryFirst, doubled up to retryMost.
 const (
-	retryMin = 500 * time.Millisecond
-	retryMax = 30 * time.Second
+	retryFirst = 500 * time.Millisecond
+	retryMost  = 30 * time.Second
 )
 
 func pause(attempts int) time.Duration {
-	return min(retryMin<<min(attempts-1, 10), retryMax)
+	return min(retryFirst<<min(attempts-1, 10), retryMost)
 }
 
 // fail records a failure and has the task tried again after a pause.
