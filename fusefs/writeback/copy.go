@@ -147,7 +147,12 @@ func (w *Writeback) parked(tx *index.Tx, j *job, obj objstore.Object, size int64
 		return err
 	}
 	n.Placed = j.Key
-	return errors.Join(w.abandon(tx, j.From, j.Ino), tx.PutInode(n),
+	if n.Nlink == 0 {
+		// Unlinked meanwhile, with the key in view at which it was then.
+		w.Doomed(j.Key)
+		err = tx.Doom(j.Key)
+	}
+	return errors.Join(err, w.abandon(tx, j.From, j.Ino), tx.PutInode(n),
 		tx.PutKey(index.Key{Key: j.Key, ETag: obj.ETag, Size: size, Owner: j.Ino, Foreign: j.foreign}))
 }
 
