@@ -55,6 +55,11 @@ func (fs *FS) begun(nd *node, dropPriv bool) (index.Inode, index.Content, error)
 	if err != nil {
 		return n, c, err
 	}
+	if n.Sending != "" && nd.sent == 0 {
+		// An attempt whose end is not known, perhaps of an earlier process, may have sent
+		// this very generation: when it is found in the bucket, it must not pass for ours.
+		nd.sent = n.Gen
+	}
 	drops := dropPriv && n.Mode&(setUID|setGID) != 0
 	nd.wroteTo()
 	if n.Gen > max(n.PlacedGen, nd.sent) && !drops {
@@ -96,12 +101,14 @@ func (fs *FS) wrote(nd *node, n index.Inode, c index.Content, off, length int64)
 		}
 		n.Size = max(n.Size, off+length)
 		n.Mtime, n.Ctime = now, now
-		err = tx.PutInode(n)
-		if !resident {
-			c.Resident.Add(off, length)
-			err = errors.Join(err, tx.PutContent(nd.ino, c))
+		if err := tx.PutInode(n); err != nil || resident {
+			return err
 		}
-		return err
+		if c, err = tx.Content(nd.ino); err != nil {
+			return err
+		}
+		c.Resident.Add(off, length)
+		return tx.PutContent(nd.ino, c)
 	})
 	if err == nil && !resident {
 		fs.account(n, c)
