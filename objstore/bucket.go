@@ -159,7 +159,7 @@ type ListOptions struct {
 
 // Page is a part of a listing.
 type Page struct {
-	Objects  []Object // HasMetadata says whether metadata was listed
+	Objects  []Object // without ContentType and Headers; HasMetadata says whether metadata was listed
 	Prefixes []string // whole keys' beginnings, delimiter included
 	Next     string   // token of the next page, empty at the end
 }

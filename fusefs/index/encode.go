@@ -25,7 +25,10 @@ const (
 )
 
 // Flags of a key.
-const flagGone = 1
+const (
+	flagGone = 1 << iota
+	flagBare
+)
 
 // appendInode leaves out the number: it is in the key.
 func appendInode(b []byte, n *Inode) []byte {
@@ -110,6 +113,9 @@ func appendKey(b []byte, k *Key) []byte {
 	if k.Gone {
 		flags |= flagGone
 	}
+	if k.Bare {
+		flags |= flagBare
+	}
 	b = append(b, keyVersion, flags)
 	b = appendString(b, k.ETag)
 	b = appendTime(b, k.LastModified)
@@ -123,7 +129,8 @@ func appendKey(b []byte, k *Key) []byte {
 
 func decodeKey(key string, b []byte) (Key, error) {
 	d := decode(b, keyVersion)
-	k := Key{Key: key, Gone: d.byte()&flagGone != 0}
+	flags := d.byte()
+	k := Key{Key: key, Gone: flags&flagGone != 0, Bare: flags&flagBare != 0}
 	k.ETag = d.string()
 	k.LastModified = d.time()
 	k.Size = d.varint()

@@ -69,7 +69,7 @@ func (s some) content() Content {
 
 func (s some) key() Key {
 	return Key{
-		Key: s.text(), ETag: s.text(), LastModified: s.time(), Size: s.i64(), Owner: Ino(s.u64()), Gone: s.bool(),
+		Key: s.text(), ETag: s.text(), LastModified: s.time(), Size: s.i64(), Owner: Ino(s.u64()), Gone: s.bool(), Bare: s.bool(),
 		Request: s.text(), Foreign: Foreign{ContentType: s.text(), Headers: s.pairs(), Metadata: s.pairs()},
 	}
 }

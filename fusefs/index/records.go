@@ -101,6 +101,9 @@ type Key struct {
 	Request string
 	// Foreign is what other programs put on the object and we keep (hard-cases 27).
 	Foreign Foreign
+	// Bare: only a listing was seen, which shows no headers. They are asked for before
+	// the object is written again.
+	Bare bool
 }
 
 // Foreign are the headers and the user metadata of an object that are not ours.

@@ -203,16 +203,37 @@ func (fs *FS) fetchNow(ctx context.Context, nd *node, r extent.Range) error {
 	return fs.keep(nd, n.Gen, r.Off, bytes)
 }
 
-// changedThere handles an object that is not what the index says any more. A file of
+// changedThere handles an object that is not what the index said. It may have been a
+// write of ours that gave it another ETag or key: the bytes are the same then. A file of
 // which nothing was read yet is simply another one now.
 func (fs *FS) changedThere(ctx context.Context, n index.Inode, c index.Content, cause error) error {
 	if err := fs.wb.Refresh(ctx, n.Ino); err != nil {
 		return fs.ioError(ctx, err)
 	}
-	if c.Resident.Size() > 0 || !isClean(n) {
-		return fmt.Errorf("%w: %w", ErrStale, cause)
+	now, err := fs.Index.Inode(n.Ino)
+	switch {
+	case err != nil:
+		return notExist(err)
+	case now.Sending != "":
+		return fs.sleep(ctx, ownWrite)
+	case now.Placed != "" && now.PlacedGen == n.PlacedGen, c.Resident.Size() == 0 && isClean(n):
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrStale, cause)
+}
+
+// ownWrite is how long a reader waits for a write of ours to the object that it reads.
+const ownWrite = 200 * time.Millisecond
+
+func (fs *FS) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ErrInterrupted
+	}
 }
 
 // readObject reads a range of an inode's object, as the index knows it.

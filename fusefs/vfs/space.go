@@ -69,7 +69,7 @@ func (fs *FS) evictOne(ino Ino) error {
 		if err != nil {
 			return err
 		}
-		if !isClean(n) || n.Sending != "" || c.BaseLen < n.Size {
+		if n.Nlink == 0 || !isClean(n) || n.Sending != "" || c.BaseLen < n.Size {
 			fs.ledger.Set(uint64(ino), c.Resident.Size(), false)
 			return nil
 		}

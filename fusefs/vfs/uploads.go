@@ -140,6 +140,10 @@ func (u *upload) Close() error {
 func (u uploads) Replaced(ino Ino, file uint64) {
 	u.fs.discarded(ino, file)
 	u.fs.notices.inode(ino)
+	// One that another client deleted and nobody has open is not asked for any more.
+	if err := u.fs.bury(ino); err != nil && !errors.Is(err, ErrNotExist) {
+		u.fs.Log.Warn("a deleted inode stays until the next start", "inode", uint64(ino), "error", err)
+	}
 }
 
 // EntryChanged implements writeback.Files.

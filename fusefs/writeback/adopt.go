@@ -19,7 +19,7 @@ func Import(tx *index.Tx, parent index.Ino, name, key string, obj objstore.Objec
 		n.Dir = &index.Dir{}
 		n.Size = 0
 	}
-	k := index.Key{Key: key, ETag: obj.ETag, LastModified: obj.LastModified, Size: obj.Size, Owner: n.Ino, Foreign: foreign}
+	k := index.Key{Key: key, ETag: obj.ETag, LastModified: obj.LastModified, Size: obj.Size, Owner: n.Ino, Foreign: foreign, Bare: obj.ContentType == ""}
 	err := errors.Join(tx.PutInode(n), tx.Enter(parent, name, n.Ino), tx.PutKey(k))
 	if err == nil && isRegular(n) {
 		err = tx.PutContent(n.Ino, index.Content{BaseLen: n.Size})
@@ -58,7 +58,7 @@ func (w *Writeback) Seen(tx *index.Tx, n index.Inode, k index.Key, obj objstore.
 	attr, _, foreign := layout.Decode(obj, n.Dir != nil, w.Defaults)
 	k.ETag, k.LastModified, k.Size = obj.ETag, obj.LastModified, obj.Size
 	if obj.HasMetadata {
-		k.Foreign = index.Foreign(foreign)
+		k.Foreign, k.Bare = index.Foreign(foreign), obj.ContentType == ""
 	}
 	if n.Dir != nil || same {
 		if !obj.HasMetadata && !n.Vague {

@@ -11,6 +11,10 @@ import (
 	"objvol/objstore"
 )
 
+// relaySize is the object, in bytes, up to which reading and writing it again is quicker
+// than the three requests of a copy inside the store.
+const relaySize = 128 << 10
+
 // copyPart is the size, in bytes, of the parts in which a large object is copied.
 const copyPart = 1 << 30
 
@@ -24,12 +28,10 @@ func (w *Writeback) copy(j *job) error {
 	if err != nil {
 		return w.undo(j, err)
 	}
-	if n.Vague {
-		// What only a listing has shown is asked for before it is written again.
-		if err := w.undo(j, nil); err != nil {
-			return err
-		}
-		return w.refresh(ctx, j.Ino, j.From)
+	if half, err := w.halfKnown(n); err != nil {
+		return w.undo(j, err)
+	} else if half {
+		return w.ask(ctx, j, n)
 	}
 	src, _, err := w.Index.Key(j.From)
 	if err != nil {
@@ -74,7 +76,7 @@ func (e *sourceError) Unwrap() error { return e.err }
 
 // copyObject copies src to the job's key with the given attributes.
 func (w *Writeback) copyObject(ctx context.Context, j *job, src index.Key, attrs objstore.Attributes) (objstore.Object, error) {
-	if !w.Bucket.Capabilities().CopyPart {
+	if !w.Bucket.Capabilities().CopyPart || src.Size <= relaySize {
 		return w.relay(ctx, j, src, attrs)
 	}
 	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {

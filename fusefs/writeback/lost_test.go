@@ -346,8 +346,17 @@ func TestSameDirectory(t *testing.T) {
 // Foreign headers stay with their file through changes, moves and other files in its
 // place.
 func TestForeignHeaders(t *testing.T) {
-	t.Parallel()
-	b := memory.New(memory.Options{Without: objstore.Capabilities{ListMetadata: true}})
+	for _, unlisted := range []bool{false, true} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			foreignHeaders(t, objstore.Capabilities{ListMetadata: unlisted})
+		})
+	}
+}
+
+func foreignHeaders(t *testing.T, without objstore.Capabilities) {
+	t.Helper()
+	b := memory.New(memory.Options{Without: without})
 	theirs := objstore.Attributes{ContentType: "text/html", Metadata: map[string]string{"color": "red", "md5chksum": "x"}}
 	b.Set("v/a", []byte("page"), theirs)
 	b.Set("v/b", []byte("page"), theirs)

@@ -117,11 +117,10 @@ func (w *Writeback) put(j *job) error {
 	if err != nil {
 		return w.undo(j, err)
 	}
-	if n.Vague && n.Placed != "" {
-		if err := w.undo(j, nil); err != nil {
-			return err
-		}
-		return w.refresh(ctx, j.Ino, n.Placed)
+	if half, err := w.halfKnown(n); err != nil {
+		return w.undo(j, err)
+	} else if half {
+		return w.ask(ctx, j, n)
 	}
 	body, err := w.body(ctx, n, j.task)
 	if err != nil {

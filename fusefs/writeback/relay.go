@@ -10,7 +10,8 @@ import (
 	"objvol/objstore"
 )
 
-// relay copies an object through this host, for stores that cannot copy parts.
+// relay copies an object through this host: a small one, or in a store that cannot copy
+// parts.
 func (w *Writeback) relay(ctx context.Context, j *job, src index.Key, attrs objstore.Attributes) (objstore.Object, error) {
 	if src.Size <= partSize {
 		bytes, err := w.fetch(ctx, src, 0, src.Size)
