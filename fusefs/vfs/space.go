@@ -82,15 +82,19 @@ func (fs *FS) evictOne(ino Ino) error {
 	return fs.discard(ino, file)
 }
 
-// discard removes a content file that the index does not name any more.
+// discard removes a content file that the index does not name any more. The caller does
+// not hold the node's lock.
 func (fs *FS) discard(ino Ino, file uint64) error {
 	fs.ledger.Remove(uint64(ino))
 	if file == 0 {
 		return nil
 	}
-	if nd := fs.peek(ino); nd != nil {
-		nd.closeFile()
-	}
+	nd := fs.acquire(ino)
+	defer fs.release(nd)
+	// Who found the file in the index before it was taken out still reads it to the end.
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	nd.closeFile()
 	return fs.Cache.Remove(uint64(ino), file)
 }
 
