@@ -11,10 +11,11 @@ import (
 )
 
 // option is one -o key=value. A new one has three places: its field in Spec, its row in
-// options, and its line in the README.
+// options, and its line in the README. What others write for several options at once, or
+// with values of their own, is in spellings.
 type option struct {
 	key     string
-	aliases []string // further spellings, as normalizeKey leaves them
+	aliases []string // what others call it, in any case and with any dashes
 	place   bool     // says where the volume lies
 	secret  bool     // its value is shown nowhere
 
@@ -26,22 +27,29 @@ type option struct {
 
 // options is the one table of what a volume can be told.
 var options = []option{
-	place(word("endpoint", parseEndpoint, func(s *Spec) *string { return &s.Endpoint })),
-	place(word("region", notEmpty, func(s *Spec) *string { return &s.Region })),
-	place(word("bucket", parseBucket, func(s *Spec) *string { return &s.Bucket })),
-	place(word("prefix", parsePrefix, func(s *Spec) *string { return &s.Prefix })),
-	secret("access-key", func(s *Spec) *Secret { return &s.AccessKey }, "access-key-id"),
-	secret("secret-key", func(s *Spec) *Secret { return &s.SecretKey }, "secret-access-key"),
-	value("path-style", parseBool, strconv.FormatBool, func(s *Spec) *bool { return &s.PathStyle }),
+	place(word("endpoint", parseEndpoint, func(s *Spec) *string { return &s.Endpoint },
+		"url", "endpoint-url", "endpoint-url-s3", "s3fs-endpoint")),
+	place(word("region", notEmpty, func(s *Spec) *string { return &s.Region },
+		"default-region", "location-constraint", "s3fs-region")),
+	place(word("bucket", parseBucket, func(s *Spec) *string { return &s.Bucket }, "bucket-name", "src")),
+	place(word("prefix", parsePrefix, func(s *Spec) *string { return &s.Prefix }, "subdir", "folder")),
+	secret("access-key", func(s *Spec) *Secret { return &s.AccessKey },
+		"access-key-id", "awsaccesskeyid", "s3fs-access-key"),
+	secret("secret-key", func(s *Spec) *Secret { return &s.SecretKey },
+		"secret-access-key", "awssecretaccesskey", "s3fs-secret-key"),
+	value("path-style", parseBool, strconv.FormatBool, func(s *Spec) *bool { return &s.PathStyle },
+		"force-path-style", "use-path-request-style"),
 	value("uid", parseOwner, decimal, func(s *Spec) *uint32 { return &s.UID }),
 	value("gid", parseOwner, decimal, func(s *Spec) *uint32 { return &s.GID }),
-	value("file-mode", parseMode, octal, func(s *Spec) *uint32 { return &s.FileMode }),
-	value("dir-mode", parseMode, octal, func(s *Spec) *uint32 { return &s.DirMode }),
-	value("ttl", parseDuration, time.Duration.String, func(s *Spec) *time.Duration { return &s.TTL }),
+	value("file-mode", parseMode, octal, func(s *Spec) *uint32 { return &s.FileMode }, "file-perms"),
+	value("dir-mode", parseMode, octal, func(s *Spec) *uint32 { return &s.DirMode }, "dir-perms"),
+	value("ttl", parseDuration, time.Duration.String, func(s *Spec) *time.Duration { return &s.TTL },
+		"attr-ttl", "dir-ttl", "attr-timeout", "dir-cache-time", "stat-cache-expire", "metadata-ttl",
+		"attr-cache", "entry-cache", "dir-entry-cache"),
 	word("sync", oneOf(SyncBucket, SyncLocal), func(s *Spec) *Sync { return &s.Sync }),
 	word("close", oneOf(CloseAsync, CloseBucket), func(s *Spec) *Close { return &s.Close }),
 	value("read-only", parseBool, strconv.FormatBool, func(s *Spec) *bool { return &s.ReadOnly }, "ro"),
-	value("cache-size", parseSize, formatSize, func(s *Spec) *int64 { return &s.CacheSize }),
+	value("cache-size", parseSize, formatSize, func(s *Spec) *int64 { return &s.CacheSize }, "vfs-cache-max-size"),
 	word("on-remove", oneOf(OnRemoveKeep, OnRemoveDelete), func(s *Spec) *OnRemove { return &s.OnRemove }),
 }
 
@@ -62,8 +70,8 @@ func value[T comparable](key string, parse func(string) (T, error), format func(
 	}
 }
 
-func word[T ~string](key string, parse func(string) (T, error), field func(*Spec) *T) option {
-	return value(key, parse, func(v T) string { return string(v) }, field)
+func word[T ~string](key string, parse func(string) (T, error), field func(*Spec) *T, aliases ...string) option {
+	return value(key, parse, func(v T) string { return string(v) }, field, aliases...)
 }
 
 func secret(key string, field func(*Spec) *Secret, aliases ...string) option {
@@ -116,15 +124,15 @@ func normalizeKey(key string) string {
 
 // findOption returns the option that a user means by key.
 func findOption(key string) (option, error) {
-	name := normalizeKey(key)
+	name := squeeze(key)
 	var known []string
 	for _, o := range options {
-		if o.key == name || slices.Contains(o.aliases, name) {
+		if squeeze(o.key) == name || hasSpelling(o.aliases, name) {
 			return o, nil
 		}
 		known = append(append(known, o.key), o.aliases...)
 	}
-	return option{}, fmt.Errorf("unknown option %.64q; the nearest is %q", key, nearest(name, known))
+	return option{}, fmt.Errorf("unknown option %.64q; the nearest is %q", key, nearest(normalizeKey(key), known))
 }
 
 // apply sets the option on s; the error names the option.
@@ -135,23 +143,37 @@ func (o option) apply(s *Spec, text string) error {
 	return nil
 }
 
+// givenAs names in an error what the user wrote, if that is not the option's own name.
+func givenAs(key string, o option, err error) error {
+	if squeeze(key) == squeeze(o.key) {
+		return err
+	}
+	return fmt.Errorf("%w (given by %.64q)", err, key)
+}
+
 // applyAll sets the options that a volume is given and remembers them in s.Given.
 func (s *Spec) applyAll(opts map[string]string) error {
 	seen := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(opts)) {
-		o, err := findOption(key)
+		all, err := translate(given{key, opts[key]})
 		if err != nil {
 			return err
 		}
-		if first, twice := seen[o.key]; twice {
-			return fmt.Errorf("option %s is given twice: as %q and as %q", o.key, first, key)
-		}
-		seen[o.key] = key
-		if err := o.apply(s, opts[key]); err != nil {
-			return err
-		}
-		if !o.secret {
-			s.Given[o.key] = o.text(s)
+		for _, g := range all {
+			o, err := findOption(g.key)
+			if err != nil {
+				return err
+			}
+			if first, twice := seen[o.key]; twice {
+				return fmt.Errorf("option %s is given twice: as %q and as %q", o.key, first, key)
+			}
+			seen[o.key] = key
+			if err := o.apply(s, g.text); err != nil {
+				return givenAs(key, o, err)
+			}
+			if !o.secret {
+				s.Given[o.key] = o.text(s)
+			}
 		}
 	}
 	_, access := seen["access-key"]

@@ -260,6 +260,7 @@ func FuzzResolve(f *testing.F) {
 	for key, text := range map[string]string{
 		"bucket": "abc", "prefix": "a/b", "endpoint": "http://[::1]:80/", "ttl": "1h", "cache-size": "1kib",
 		"--FILE_MODE": "0o7", "secret-key": "x", "ro": "", "prefix_": "..",
+		"o": "ro,uid=1,prefix='a''b'", "remote": ":s3,endpoint='http://h:1':abc/d", "umask": "077", "s3fsopts": "endpoint=r",
 	} {
 		f.Add(key, text)
 	}
