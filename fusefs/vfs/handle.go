@@ -138,6 +138,8 @@ func (fs *FS) Fsync(ctx context.Context, fh uint64, _ bool) error {
 
 // syncLocal makes a file's content and then what the index knows of it durable.
 func (fs *FS) syncLocal(n *node) error {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
 	c, err := fs.Index.Content(n.ino)
 	if err != nil {
 		return err
