@@ -41,13 +41,14 @@ engine: setup # Docker's, installed and started where it is missing
 	@.tools/engine
 	@[ -e /dev/fuse ] || modprobe fuse || mknod /dev/fuse c 10 229
 
-# Nothing is skipped for want of an engine, a server or FUSE: what is missing fails. Two
+# Nothing is skipped for want of an engine, a server, FUSE or s3fs: what is missing fails. Two
 # packages at once keep mounts and containers of different tests from crowding a small
 # machine. A test that hangs ends with the stacks of all goroutines.
-TEST := OBJVOL_REQUIRE=docker,minio,fuse .tools/leftovers go test -count=1 -p 2
+TEST := OBJVOL_REQUIRE=docker,minio,fuse,s3fs .tools/leftovers go test -count=1 -p 2
 
 .PHONY: test
 test: setup minio engine ## all tests, with a real engine, a real MinIO and real mounts
+	@.tools/setup test
 	go vet -tags noembedded ./...
 	@$(TEST) -timeout 10m ./...
 
@@ -64,6 +65,10 @@ lint: setup ## all linters, on both builds
 .PHONY: fuzz
 fuzz: setup ## every fuzz target for FUZZTIME (30s)
 	@.tools/fuzz $(FUZZTIME)
+
+.PHONY: vuln
+vuln: setup ## known vulnerabilities in what the program calls; DB= names a copy of the database
+	@DB=$(DB) .tools/vuln
 
 .PHONY: bench
 bench: setup ## all benchmarks
