@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"syscall"
@@ -83,6 +84,38 @@ func TestForeignChangeOfOwnFile(t *testing.T) {
 		}
 		if v.State().Conflicts != 0 {
 			t.Error("a change of a clean file is no conflict")
+		}
+	})
+}
+
+// TestForeignAttributesOfOwnFile: other attributes that another client gives to an object
+// of ours, with the same bytes and so the same ETag, are seen although the object was
+// never listed before.
+func TestForeignAttributesOfOwnFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := bucketOf(t, memory.Options{ContentETags: true})
+		v := open(t, bucket, t.TempDir(), shortly)
+		defer v.close()
+		want(t, v.write("f", 0, []byte("same"), 0))
+		want(t, v.write("g", 0, []byte("same"), 0))
+		v.drain()
+		before, err := v.stat("g")
+		want(t, err)
+		stored := bucket.Snapshot()["v/f"]
+		attrs := stored.Attributes
+		attrs.Metadata = maps.Clone(attrs.Metadata)
+		attrs.Metadata["mode"], attrs.Metadata["uid"] = "33024", "21"
+		bucket.Set("v/f", stored.Data, attrs)
+		time.Sleep(2 * time.Second)
+		_, err = v.names("")
+		want(t, err)
+		f, err := v.stat("f")
+		want(t, err)
+		if f.Mode != syscall.S_IFREG|0o400 || f.UID != 21 {
+			t.Errorf("f has mode %o of %d", f.Mode, f.UID)
+		}
+		if g, err := v.stat("g"); err != nil || g != before {
+			t.Errorf("g is %+v, %v, was %+v", g, err, before)
 		}
 	})
 }

@@ -40,22 +40,25 @@ func fill(n *index.Inode, obj objstore.Object, attr layout.Attr) {
 // k.Owner it is. It is called inside index.Update; the returned function, which may be
 // nil, after the commit.
 //
-// An equal ETag says that nothing changed; a first sight of LastModified is noted, a
-// later one is a change of metadata that kept the ETag. What has changes of ours under
-// way is left alone: its conditional write finds out.
+// An equal ETag says that the content did not change; another LastModified that the
+// metadata did. What we wrote has no LastModified until it is first seen, and may have
+// been changed before: then the metadata tell, where they are shown. What has changes of
+// ours under way is left alone: its conditional write finds out.
 func (w *Writeback) Seen(tx *index.Tx, n index.Inode, k index.Key, obj objstore.Object) (after func(), err error) {
 	same := k.ETag == obj.ETag
-	if same && (k.LastModified.IsZero() || k.LastModified.Equal(obj.LastModified)) && !(n.Vague && obj.HasMetadata) {
-		if k.LastModified.IsZero() {
-			k.LastModified = obj.LastModified
-			return nil, tx.PutKey(k)
-		}
+	if same && k.LastModified.Equal(obj.LastModified) && !(n.Vague && obj.HasMetadata) {
 		return nil, nil
 	}
-	if n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen {
-		return nil, nil
-	}
+	dirty := n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen
 	attr, _, foreign := layout.Decode(obj, n.Dir != nil, w.Defaults)
+	first := k.LastModified.IsZero() && !n.Vague
+	if same && first && (dirty || !obj.HasMetadata || carries(n, attr)) {
+		k.LastModified = obj.LastModified
+		return nil, tx.PutKey(k)
+	}
+	if dirty {
+		return nil, nil
+	}
 	k.ETag, k.LastModified, k.Size = obj.ETag, obj.LastModified, obj.Size
 	if obj.HasMetadata {
 		k.Foreign, k.Bare = index.Foreign(foreign), obj.ContentType == ""
@@ -74,6 +77,11 @@ func (w *Writeback) Seen(tx *index.Tx, n index.Inode, k index.Key, obj objstore.
 		return func() { w.Files.Replaced(ino, 0) }, errors.Join(tx.PutInode(n), tx.PutKey(k))
 	}
 	return w.adopt(tx, n, k, attr, obj.HasMetadata)
+}
+
+// carries reports whether an object has the attributes that an inode would write there.
+func carries(n index.Inode, attr layout.Attr) bool {
+	return attr.Mode == n.Mode && attr.UID == n.UID && attr.GID == n.GID && attr.Mtime.Equal(n.Mtime)
 }
 
 // adopt gives an inode the content that another writer put at its key, and, as far as
