@@ -37,6 +37,17 @@ func TestMain(m *testing.M) {
 		"write more":  writeMore,
 		"check more":  checkMore,
 		"write local": writeLocal,
+
+		"write tree":         writeTree,
+		"check tree":         checkTree,
+		"change tree":        changeTree,
+		"check changed tree": checkChangedTree,
+
+		"check tools":    checkTools,
+		"change foreign": changeForeign,
+		"see put":        seePut,
+		"see changed":    seeChanged,
+		"see deleted":    seeDeleted,
 	})
 }
 
