@@ -3,6 +3,7 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
+ROUNDS ?= 3
 REF ?= HEAD
 
 # setup puts a Go of its own into .tools/go where the machine has none that is new enough.
@@ -41,10 +42,10 @@ engine: setup # Docker's, installed and started where it is missing
 	@.tools/engine
 	@[ -e /dev/fuse ] || modprobe fuse || mknod /dev/fuse c 10 229
 
-# Nothing is skipped for want of an engine, a server, FUSE or s3fs: what is missing fails. Two
-# packages at once keep mounts and containers of different tests from crowding a small
-# machine. A test that hangs ends with the stacks of all goroutines.
-TEST := OBJVOL_REQUIRE=docker,minio,fuse,s3fs .tools/leftovers go test -count=1 -p 2
+# Nothing is skipped for want of an engine, a server, FUSE or another program: what is
+# missing fails. Two packages at once keep mounts and containers of different tests from
+# crowding a small machine. A test that hangs ends with the stacks of all goroutines.
+TEST := OBJVOL_REQUIRE=docker,minio,fuse,s3fs,prometheus .tools/leftovers go test -count=1 -p 2
 
 .PHONY: test
 test: setup minio engine ## all tests, with a real engine, a real MinIO and real mounts
@@ -71,11 +72,15 @@ vuln: setup ## known vulnerabilities in what the program calls; DB= names a copy
 	@DB=$(DB) .tools/vuln
 
 .PHONY: bench
-bench: setup ## all benchmarks
+bench: setup minio ## a local directory, a client of the store and objvol, side by side
+	@OBJVOL_REQUIRE=minio,fuse OBJVOL_COMPARE=$(ROUNDS) .tools/leftovers go test -count=1 -timeout 20m -run '^TestComparison$$' -v ./cmd/objvol
+
+.PHONY: bench-parts
+bench-parts: setup ## all benchmarks of single parts
 	go test -run '^$$' -bench . -benchmem $(BENCHMARKED)
 
 .PHONY: bench-compare
-bench-compare: setup ## all benchmarks, compared with those of REF (HEAD)
+bench-compare: setup ## all benchmarks of single parts, compared with those of REF (HEAD)
 	@.tools/compare $(REF) $(BENCHMARKED)
 
 .PHONY: clean
