@@ -37,6 +37,12 @@ var options = []option{
 		"access-key-id", "awsaccesskeyid", "s3fs-access-key"),
 	secret("secret-key", func(s *Spec) *Secret { return &s.SecretKey },
 		"secret-access-key", "awssecretaccesskey", "s3fs-secret-key"),
+	secret("session-token", func(s *Spec) *Secret { return &s.SessionToken }, "awssessiontoken"),
+	word("access-key-file", parseFile, func(s *Spec) *string { return &s.AccessKeyFile }),
+	word("secret-key-file", parseFile, func(s *Spec) *string { return &s.SecretKeyFile }),
+	word("profile", notEmpty, func(s *Spec) *string { return &s.Profile }),
+	word("credentials-file", parseFile, func(s *Spec) *string { return &s.CredentialsFile },
+		"shared-credentials-file", "passwd-file"),
 	value("path-style", parseBool, strconv.FormatBool, func(s *Spec) *bool { return &s.PathStyle },
 		"force-path-style", "use-path-request-style"),
 	value("uid", parseOwner, decimal, func(s *Spec) *uint32 { return &s.UID }),
@@ -176,17 +182,12 @@ func (s *Spec) applyAll(opts map[string]string) error {
 			}
 		}
 	}
-	_, access := seen["access-key"]
-	_, secret := seen["secret-key"]
-	switch {
-	case access && !secret:
-		return errors.New("option access-key needs secret-key beside it")
-	case secret && !access:
-		return errors.New("option secret-key needs access-key beside it")
-	case s.ReadOnly && s.Given["on-remove"] == string(OnRemoveDelete):
+	if err := s.decideKeys(seen); err != nil {
+		return err
+	}
+	if s.ReadOnly && s.Given["on-remove"] == string(OnRemoveDelete) {
 		return errors.New("options read-only and on-remove=delete contradict each other")
 	}
-	s.ownSecrets = access
 	return nil
 }
 

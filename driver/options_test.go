@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -30,6 +31,20 @@ func TestResolve(t *testing.T) {
 		{"region=eu-west-1", func(s *Spec) { s.Region = "eu-west-1" }},
 		{"access-key=k secret-key=x", func(s *Spec) { s.AccessKey, s.SecretKey = NewSecret("k"), NewSecret("x") }},
 		{"ACCESS_KEY=k --secret_key=x", func(s *Spec) { s.AccessKey, s.SecretKey = NewSecret("k"), NewSecret("x") }},
+		{"access-key=k secret-key=x session-token=t", func(s *Spec) {
+			s.AccessKey, s.SecretKey, s.SessionToken = NewSecret("k"), NewSecret("x"), NewSecret("t")
+		}},
+		{"AWS_ACCESS_KEY_ID=k AWS_SECRET_ACCESS_KEY=x AWS_SESSION_TOKEN=t", func(s *Spec) {
+			s.AccessKey, s.SecretKey, s.SessionToken = NewSecret("k"), NewSecret("x"), NewSecret("t")
+		}},
+		// The defaults' keys do not count beside another source.
+		{"access-key-file=/a secret-key-file=/b/../s", func(s *Spec) {
+			s.AccessKey, s.SecretKey = Secret{}, Secret{}
+			s.AccessKeyFile, s.SecretKeyFile = "/a", "/s"
+		}},
+		{"s3-profile=p", func(s *Spec) { s.AccessKey, s.SecretKey, s.Profile = Secret{}, Secret{}, "p" }},
+		{"passwd_file=/c", func(s *Spec) { s.AccessKey, s.SecretKey, s.CredentialsFile = Secret{}, Secret{}, "/c" }},
+		{"s3_shared_credentials_file=/c", func(s *Spec) { s.AccessKey, s.SecretKey, s.CredentialsFile = Secret{}, Secret{}, "/c" }},
 		{"path-style=no", func(s *Spec) { s.PathStyle = false }},
 		{"uid=1000 gid=0", func(s *Spec) { s.UID = 1000 }},
 		{"file-mode=0600 dir-mode=700", func(s *Spec) { s.FileMode, s.DirMode = 0o600, 0o700 }},
@@ -82,6 +97,12 @@ func TestResolveRefuses(t *testing.T) {
 		"region=":                             {"option region: is empty"},
 		"access-key=k":                        {"needs secret-key"},
 		"secret-key=hunter2":                  {"needs access-key"},
+		"session-token=hunter2":               {"needs access-key"},
+		"access-key-file=/a":                  {"needs secret-key-file"},
+		"secret-key-file=/a":                  {"needs access-key-file"},
+		"credentials-file=keys":               {"option credentials-file", "no absolute path"},
+		"profile=":                            {"option profile: is empty"},
+		"profile=p access-key=a secret-key=b": {"access-key and profile", "leave one"},
 		"access-key= secret-key=x":            {"option access-key: is empty"},
 		"path-style=ture":                     {`nearest is "true"`},
 		"uid=root":                            {"option uid", "no numeric id"},
@@ -112,9 +133,10 @@ func TestResolveRefuses(t *testing.T) {
 // TestOptionsAreComplete shows that every option of the table reaches a field of its own
 // and has a canonical text that reads back as the same.
 func TestOptionsAreComplete(t *testing.T) {
-	want := strings.Fields("access-key bucket cache-size close dir-mode endpoint file-mode gid on-remove " +
-		"path-style prefix read-only region secret-key sync ttl uid")
+	want := strings.Fields("access-key access-key-file bucket cache-size close credentials-file dir-mode endpoint file-mode gid " +
+		"on-remove path-style prefix profile read-only region secret-key secret-key-file session-token sync ttl uid")
 	example := map[string]string{
+		"access-key-file": "/a", "secret-key-file": "/s", "profile": "p", "credentials-file": "/c", "session-token": "t",
 		"access-key": "k", "bucket": "other", "cache-size": "3M", "close": "bucket", "dir-mode": "0700",
 		"endpoint": "http://h:1", "file-mode": "0600", "gid": "7", "on-remove": "delete", "path-style": "false",
 		"prefix": "p/", "read-only": "true", "region": "r", "secret-key": "s", "sync": "local", "ttl": "7s", "uid": "8",
@@ -147,6 +169,27 @@ func TestOptionsAreComplete(t *testing.T) {
 	}
 	if slices.Sort(keys); !slices.Equal(keys, want) {
 		t.Errorf("options are %v, want %v", keys, want)
+	}
+}
+
+// TestKeysOfTheDefaults shows which of the defaults' keys a volume's own leave.
+func TestKeysOfTheDefaults(t *testing.T) {
+	d := BuiltIn()
+	d.CredentialsFile, d.Profile, d.SessionToken = "/c", "default", NewSecret("token")
+	for opts, want := range map[string]string{
+		"":                          `"/c" "default" token`,
+		"uid=1":                     `"/c" "default" token`,
+		"profile=mine":              `"/c" "mine"`,
+		"access-key=a secret-key=b": `"" ""`,
+	} {
+		s, err := d.Resolve("v", pairs(strings.Fields(opts)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprintf("%q %q %s", s.CredentialsFile, s.Profile, s.SessionToken.Reveal())
+		if strings.TrimSpace(got) != want {
+			t.Errorf("%q leaves %s, want %s", opts, got, want)
+		}
 	}
 }
 

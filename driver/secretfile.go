@@ -11,13 +11,14 @@ import (
 // secretFile holds the keys that one volume was given as options. It lies beside
 // driver.json, so that the latter can be shown.
 type secretFile struct {
-	AccessKey string `json:"accessKey"`
-	SecretKey string `json:"secretKey"`
+	AccessKey    string `json:"accessKey"`
+	SecretKey    string `json:"secretKey"`
+	SessionToken string `json:"sessionToken,omitempty"`
 }
 
 // saveSecrets writes the keys of a volume to path.
 func saveSecrets(path string, spec Spec) error {
-	data, err := json.Marshal(secretFile{spec.AccessKey.Reveal(), spec.SecretKey.Reveal()})
+	data, err := json.Marshal(secretFile{spec.AccessKey.Reveal(), spec.SecretKey.Reveal(), spec.SessionToken.Reveal()})
 	if err != nil {
 		return err
 	}
@@ -34,7 +35,8 @@ func loadSecrets(path string, spec *Spec) error {
 	if json.Unmarshal(data, &f) != nil { // its error could quote the content
 		return fmt.Errorf("%s is damaged", path)
 	}
-	spec.AccessKey, spec.SecretKey = NewSecret(f.AccessKey), NewSecret(f.SecretKey)
+	spec.forgetKeys()
+	spec.AccessKey, spec.SecretKey, spec.SessionToken = NewSecret(f.AccessKey), NewSecret(f.SecretKey), NewSecret(f.SessionToken)
 	return nil
 }
 

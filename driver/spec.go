@@ -16,8 +16,12 @@ type Spec struct {
 	Bucket   string
 	Prefix   string // of the keys; ends in "/" or is empty (the whole bucket)
 
-	AccessKey Secret // both or none; none leaves it to the environment
-	SecretKey Secret
+	// Where the keys come from: one of the three, or none, which leaves it to AWS's places.
+	AccessKey, SecretKey         Secret // both or none
+	SessionToken                 Secret // belongs to the two, may be missing
+	AccessKeyFile, SecretKeyFile string // both or none; absolute
+	Profile, CredentialsFile     string // one of the two is enough; the file is absolute
+
 	PathStyle bool
 
 	UID, GID  uint32 // owner of files that carry none

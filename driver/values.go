@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -96,6 +97,15 @@ func parseBool(text string) (bool, error) {
 func notOneOf(text string, valid []string) error {
 	return fmt.Errorf("%q is not one of %s; the nearest is %q",
 		text, strings.Join(valid, ", "), nearest(strings.ToLower(text), valid))
+}
+
+// parseFile reads the path of a file on this host. A relative one would lie somewhere else
+// for each process.
+func parseFile(text string) (string, error) {
+	if !filepath.IsAbs(text) || strings.ContainsRune(text, 0) {
+		return "", fmt.Errorf("%.64q is no absolute path of a file on the driver's host; the nearest form is %q", text, "/etc/objvol/file")
+	}
+	return filepath.Clean(text), nil
 }
 
 // parseBucket checks what every S3 server refuses.

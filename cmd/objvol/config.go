@@ -30,6 +30,11 @@ const (
 	optPrefix      = "prefix"
 	optAccessKey   = "access-key"
 	optSecretKey   = "secret-key"
+	optToken       = "session-token"
+	optKeyFile     = "access-key-file"
+	optSecretFile  = "secret-key-file"
+	optProfile     = "profile"
+	optCredentials = "credentials-file"
 	optCacheSize   = "cache-size"
 	optMetricsAddr = "metrics-addr"
 	optDebugAddr   = "debug-addr"
@@ -63,12 +68,22 @@ var settings = []setting{
 	{name: optPrefix, usage: "the `prefix` that all prefixes of volumes lie below"},
 	{name: optAccessKey, secret: true},
 	{name: optSecretKey, secret: true},
+	{name: optToken, secret: true},
+	{name: optKeyFile, usage: "a `file` that holds the access key; it is read again when it changes"},
+	{name: optSecretFile, usage: "a `file` that holds the secret key"},
+	{name: optProfile, usage: "the `name` of a profile in AWS's files or in the credentials file"},
+	{name: optCredentials, usage: "a `file` of credentials in AWS's format or s3fs's; it is read again when it changes"},
 	{name: optCacheSize, usage: "`bytes` of clean content that each volume keeps on this host (default 10GiB, 1GiB with the embedded store)"},
 	{name: optMetricsAddr, usage: "the `host:port` of /metrics and /healthz, or \"off\""},
 	{name: optDebugAddr, usage: "the `host:port` of pprof; none is debug.sock in the state directory"},
 	{name: optLogLevel, builtIn: "info", usage: "the least `level` to log: debug, info, warn or error"},
 	{name: optLogFormat, builtIn: "text", usage: "the `format` of the log on stderr: text or json"},
 	{name: optStopTimeout, builtIn: "60s", usage: "how `long` a stop waits for data to get into the bucket; a managed plugin has 10s in all"},
+}
+
+// storeSettings are the flags that say where volumes lie and how they are reached.
+var storeSettings = []string{
+	optEndpoint, optRegion, optBucket, optPrefix, optKeyFile, optSecretFile, optProfile, optCredentials,
 }
 
 // The built-in cache sizes: the embedded store's objects are on the same disk.
@@ -189,7 +204,7 @@ func parseDefaults(from source) (driver.Defaults, error) {
 	if size := from.text(optCacheSize); size != "" {
 		cache = size
 	}
-	for _, name := range []string{optEndpoint, optRegion, optBucket, optPrefix, optAccessKey, optSecretKey} {
+	for _, name := range append(storeSettings, optAccessKey, optSecretKey, optToken) {
 		text := from.text(name)
 		if text == "" {
 			continue
@@ -218,8 +233,8 @@ func (c config) Validate() error {
 	if c.StopTimeout <= 0 {
 		return explain(optStopTimeout, errors.New("must be above zero"))
 	}
-	if c.Defaults.AccessKey.IsSet() != c.Defaults.SecretKey.IsSet() {
-		return errors.New("OBJVOL_ACCESS_KEY and OBJVOL_SECRET_KEY belong together: set both or neither")
+	if err := validateKeys(c.Defaults.Spec); err != nil {
+		return err
 	}
 	for name, addr := range map[string]string{optMetricsAddr: c.MetricsAddr, optDebugAddr: c.DebugAddr} {
 		if addr == "" {
@@ -228,6 +243,23 @@ func (c config) Validate() error {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return explain(name, fmt.Errorf("%w; write it like 127.0.0.1:10469", err))
 		}
+	}
+	return nil
+}
+
+// validateKeys checks that the settings name one source of keys, whole.
+func validateKeys(spec driver.Spec) error {
+	keys, files := spec.AccessKey.IsSet(), spec.AccessKeyFile != ""
+	profile := spec.Profile != "" || spec.CredentialsFile != ""
+	switch {
+	case keys != spec.SecretKey.IsSet():
+		return errors.New("OBJVOL_ACCESS_KEY and OBJVOL_SECRET_KEY belong together: set both or neither")
+	case files != (spec.SecretKeyFile != ""):
+		return errors.New("OBJVOL_ACCESS_KEY_FILE and OBJVOL_SECRET_KEY_FILE belong together: set both or neither")
+	case spec.SessionToken.IsSet() && !keys:
+		return errors.New("OBJVOL_SESSION_TOKEN belongs to OBJVOL_ACCESS_KEY and OBJVOL_SECRET_KEY: set all three")
+	case keys && files, keys && profile, files && profile:
+		return errors.New("keys, key files and profile (OBJVOL_ACCESS_KEY, OBJVOL_ACCESS_KEY_FILE, OBJVOL_PROFILE, OBJVOL_CREDENTIALS_FILE) each say where the keys are: set one")
 	}
 	return nil
 }

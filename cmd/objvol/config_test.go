@@ -125,16 +125,20 @@ func TestInvalid(t *testing.T) {
 		env   map[string]string
 		says  string
 	}{
-		"level":     {flags: []string{"--log-level=loud"}, says: "--log-level or OBJVOL_LOG_LEVEL"},
-		"format":    {env: map[string]string{"OBJVOL_LOG_FORMAT": "xml"}, says: "text or json"},
-		"endpoint":  {flags: []string{"--endpoint=eu-central-1"}, says: "region"},
-		"bucket":    {flags: []string{"--bucket=A"}, says: "--bucket"},
-		"size":      {flags: []string{"--cache-size=much"}, says: "--cache-size"},
-		"metrics":   {flags: []string{"--metrics-addr=here"}, says: "127.0.0.1:10469"},
-		"timeout":   {flags: []string{"--stop-timeout=60"}, says: "60s"},
-		"never":     {flags: []string{"--stop-timeout=0s"}, says: "above zero"},
-		"group":     {flags: []string{"--socket-group=no such group"}, says: "--socket-group"},
-		"half keys": {env: map[string]string{"OBJVOL_ACCESS_KEY": "hush"}, says: "OBJVOL_SECRET_KEY"},
+		"level":       {flags: []string{"--log-level=loud"}, says: "--log-level or OBJVOL_LOG_LEVEL"},
+		"format":      {env: map[string]string{"OBJVOL_LOG_FORMAT": "xml"}, says: "text or json"},
+		"endpoint":    {flags: []string{"--endpoint=eu-central-1"}, says: "region"},
+		"bucket":      {flags: []string{"--bucket=A"}, says: "--bucket"},
+		"size":        {flags: []string{"--cache-size=much"}, says: "--cache-size"},
+		"metrics":     {flags: []string{"--metrics-addr=here"}, says: "127.0.0.1:10469"},
+		"timeout":     {flags: []string{"--stop-timeout=60"}, says: "60s"},
+		"never":       {flags: []string{"--stop-timeout=0s"}, says: "above zero"},
+		"group":       {flags: []string{"--socket-group=no such group"}, says: "--socket-group"},
+		"half files":  {env: map[string]string{"OBJVOL_ACCESS_KEY_FILE": "/a"}, says: "OBJVOL_SECRET_KEY_FILE"},
+		"relative":    {flags: []string{"--credentials-file=a"}, says: "--credentials-file or OBJVOL_CREDENTIALS_FILE"},
+		"token alone": {env: map[string]string{"OBJVOL_SESSION_TOKEN": "hush"}, says: "OBJVOL_ACCESS_KEY"},
+		"two sources": {flags: []string{"--profile=p"}, env: map[string]string{"OBJVOL_ACCESS_KEY": "hush", "OBJVOL_SECRET_KEY": "hush"}, says: "set one"},
+		"half keys":   {env: map[string]string{"OBJVOL_ACCESS_KEY": "hush"}, says: "OBJVOL_SECRET_KEY"},
 	} {
 		_, err := told(t, c.flags, c.env)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
@@ -142,6 +146,44 @@ func TestInvalid(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: shows a secret", name)
+		}
+	}
+}
+
+func TestKeysOfTheDriver(t *testing.T) {
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want func(driver.Spec) bool
+	}{
+		"token": {
+			map[string]string{"OBJVOL_ACCESS_KEY": "a", "OBJVOL_SECRET_KEY": "s", "OBJVOL_SESSION_TOKEN": "t"},
+			func(s driver.Spec) bool { return s.SessionToken.Reveal() == "t" },
+		},
+		"files": {
+			map[string]string{"OBJVOL_ACCESS_KEY_FILE": "/a", "OBJVOL_SECRET_KEY_FILE": "/s"},
+			func(s driver.Spec) bool { return s.AccessKeyFile == "/a" && s.SecretKeyFile == "/s" },
+		},
+		"profile": {
+			map[string]string{"OBJVOL_PROFILE": "p", "OBJVOL_CREDENTIALS_FILE": "/c"},
+			func(s driver.Spec) bool { return s.Profile == "p" && s.CredentialsFile == "/c" },
+		},
+	} {
+		c2, err := told(t, nil, c.env)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		spec, err := c2.Defaults.Resolve("v", nil)
+		if err != nil || !spec.HasKeys() || !c.want(spec) {
+			t.Errorf("%s: %+v, %v", name, spec, err)
+		}
+		cfg, _, err := (&stores{}).config(t.Context(), driver.Spec{
+			Endpoint: "http://h:1", AccessKey: spec.AccessKey, SecretKey: spec.SecretKey, SessionToken: spec.SessionToken,
+			AccessKeyFile: spec.AccessKeyFile, SecretKeyFile: spec.SecretKeyFile, Profile: spec.Profile, CredentialsFile: spec.CredentialsFile,
+		})
+		if err != nil || string(cfg.SessionToken) != spec.SessionToken.Reveal() || cfg.AccessKeyFile != spec.AccessKeyFile ||
+			cfg.SecretKeyFile != spec.SecretKeyFile || cfg.Profile != spec.Profile || cfg.CredentialsFile != spec.CredentialsFile {
+			t.Errorf("%s: the store is told %+v, %v", name, cfg, err)
 		}
 	}
 }

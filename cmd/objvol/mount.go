@@ -58,8 +58,7 @@ once. VOLUME is the place where "docker volume create VOLUME" would put it.
 	}
 	addOptionsFlag(cmd, &options)
 	addFlags(cmd, map[string]string{optMetricsAddr: off, optLogLevel: "warn"},
-		optStateDir, optEndpoint, optRegion, optBucket, optPrefix, optCacheSize, optMetricsAddr,
-		optLogLevel, optLogFormat, optStopTimeout)
+		append(storeSettings, optStateDir, optCacheSize, optMetricsAddr, optLogLevel, optLogFormat, optStopTimeout)...)
 	return cmd
 }
 

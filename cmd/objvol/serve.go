@@ -39,8 +39,8 @@ variable OBJVOL_..., that than AWS's variable.`,
 		},
 	}
 	addFlags(cmd, map[string]string{optMetricsAddr: "127.0.0.1:10469"},
-		optSocket, optSocketGroup, optStateDir, optEndpoint, optRegion, optBucket, optPrefix, optCacheSize,
-		optMetricsAddr, optDebugAddr, optLogLevel, optLogFormat, optStopTimeout)
+		append(storeSettings, optSocket, optSocketGroup, optStateDir, optCacheSize,
+			optMetricsAddr, optDebugAddr, optLogLevel, optLogFormat, optStopTimeout)...)
 	return cmd
 }
 

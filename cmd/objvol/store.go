@@ -54,7 +54,7 @@ func (s *stores) open(ctx context.Context, spec driver.Spec, seen objstore.Obser
 	}
 	raw, err := s3.Open(ctx, cfg)
 	if err != nil {
-		if errors.Is(err, objstore.ErrAccessDenied) && !spec.AccessKey.IsSet() {
+		if errors.Is(err, objstore.ErrAccessDenied) && !spec.HasKeys() {
 			return nil, fmt.Errorf("%w; set OBJVOL_ACCESS_KEY and OBJVOL_SECRET_KEY, or give the volume access-key and secret-key", err)
 		}
 		return nil, err
@@ -86,6 +86,13 @@ func (s *stores) config(ctx context.Context, spec driver.Spec) (cfg s3.Config, l
 		Create:    !spec.ReadOnly,
 		AccessKey: spec.AccessKey.Reveal(),
 		SecretKey: s3.Secret(spec.SecretKey.Reveal()),
+
+		SessionToken:    s3.Secret(spec.SessionToken.Reveal()),
+		AccessKeyFile:   spec.AccessKeyFile,
+		SecretKeyFile:   spec.SecretKeyFile,
+		Profile:         spec.Profile,
+		CredentialsFile: spec.CredentialsFile,
+
 		PathStyle: strconv.FormatBool(spec.PathStyle),
 	}
 	if spec.Endpoint != "" {
@@ -95,7 +102,7 @@ func (s *stores) config(ctx context.Context, spec driver.Spec) (cfg s3.Config, l
 		return cfg, nil, err
 	}
 	cfg.Endpoint, cfg.Socket, cfg.Region = embedded.Endpoint, local.Socket(), embedded.Region
-	cfg.AccessKey, cfg.SecretKey = local.AccessKey(), s3.Secret(local.SecretKey())
+	cfg.AccessKey, cfg.SecretKey, cfg.SessionToken = local.AccessKey(), s3.Secret(local.SecretKey()), ""
 	cfg.PathStyle = "true"
 	return cfg, local, nil
 }

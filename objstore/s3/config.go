@@ -27,12 +27,19 @@ type Config struct {
 	// Create makes a missing bucket.
 	Create bool
 
-	// AccessKey and SecretKey are the credentials. If both are empty they are taken
-	// from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+	// AccessKey and SecretKey are the credentials. Without them, and without the files
+	// below, AWS's places are searched: the environment, the shared files, a web
+	// identity, a container's role, and for AWS's own endpoints the instance's.
 	AccessKey string
 	SecretKey Secret
 	// SessionToken belongs to temporary credentials.
 	SessionToken Secret
+	// AccessKeyFile and SecretKeyFile hold one key each.
+	AccessKeyFile, SecretKeyFile string
+	// Profile is a section of CredentialsFile, or of AWS's shared files if that is empty.
+	// CredentialsFile alone may also be a password file of s3fs. All files are read
+	// again when they change.
+	Profile, CredentialsFile string
 
 	// PathStyle is where the bucket's name goes: "true" into the path, "false" into
 	// the host name, "auto" or empty into the path except at AWS, Google and Alibaba.
@@ -84,6 +91,9 @@ func (c Config) Validate() error {
 	}
 	if c.SessionToken != "" && c.AccessKey == "" {
 		return errors.New("a session token belongs to an access key and a secret key: give all three")
+	}
+	if (c.AccessKeyFile == "") != (c.SecretKeyFile == "") {
+		return errors.New("access key file and secret key file belong together: give both or neither")
 	}
 	if _, err := c.lookup(); err != nil {
 		return err

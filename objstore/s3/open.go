@@ -51,7 +51,7 @@ func connect(ctx context.Context, cfg Config) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", objstore.ErrInvalid, err)
 	}
-	if _, err := b.signingKeys(); err != nil {
+	if _, err := b.signingKeys(ctx); err != nil {
 		return b, err
 	}
 	if cfg.Region == "" {

@@ -1,10 +1,12 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,7 +57,8 @@ func (b *Bucket) Probe(ctx context.Context, prefix string) (objstore.Capabilitie
 	}
 	wg.Wait()
 	errs = append(errs, p.cleanUp(ctx))
-	if err := errors.Join(errs...); err != nil {
+	// What keeps one trial from an answer mostly keeps all: one is enough to read.
+	if err := cmp.Or(errs...); err != nil {
 		return objstore.Capabilities{}, err
 	}
 	return caps, nil
@@ -122,8 +125,13 @@ func (p *probe) conditionalPut(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	// A loser may also be told to try again: two creates that meet are 409 at AWS.
-	if err := errors.Join(errs...); wins.Load() == 0 && err != nil {
-		return false, err
+	if wins.Load() == 0 {
+		if slices.ContainsFunc(errs, refusal) {
+			return false, nil
+		}
+		if err := cmp.Or(errs...); err != nil {
+			return false, err
+		}
 	}
 	for _, key := range []string{key, p.key("missing")} {
 		_, err := p.bucket.Put(ctx, key, objstore.Bytes("x"), objstore.PutOptions{Condition: objstore.Condition{IfMatch: otherETag}})

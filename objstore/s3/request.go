@@ -57,7 +57,7 @@ func (b *Bucket) send(ctx context.Context, r request) (*http.Response, error) {
 // sign builds the request. With an expiry the signature is in the URL, else in a
 // header.
 func (b *Bucket) sign(ctx context.Context, r request) (*http.Request, error) {
-	keys, err := b.signingKeys()
+	keys, err := b.signingKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
