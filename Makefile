@@ -71,6 +71,18 @@ fuzz: setup ## every fuzz target for FUZZTIME (30s)
 vuln: setup ## known vulnerabilities in what the program calls; DB= names a copy of the database
 	@DB=$(DB) .tools/vuln
 
+.PHONY: licences
+licences: setup ## bin/licences.txt: those of all that is linked; fails on one that does not fit ours
+	@mkdir -p bin
+	@go test -C .tools ./licences
+	@go run -C .tools ./licences .. ./cmd/objvol >bin/licences.new
+	@mv bin/licences.new bin/licences.txt
+	@sed '/^$$/{n;/^===/q}' bin/licences.txt | grep -v '^==='
+
+.PHONY: weight
+weight: build build-slim ## size, modules and memory of both programs
+	@.tools/weight bin/objvol bin/objvol-slim
+
 .PHONY: bench
 bench: setup minio ## a local directory, a client of the store and objvol, side by side
 	@OBJVOL_REQUIRE=minio,fuse OBJVOL_COMPARE=$(ROUNDS) .tools/leftovers go test -count=1 -timeout 20m -run '^TestComparison$$' -v ./cmd/objvol
