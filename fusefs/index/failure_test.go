@@ -140,6 +140,19 @@ func TestDiskFullWhileOpening(t *testing.T) {
 	}
 }
 
+// On a disk that is full before, Pebble is not even asked: it would keep its lock, and no
+// later attempt on a disk with space again could succeed.
+func TestDiskFullBeforeOpening(t *testing.T) {
+	mem := vfs.NewMem()
+	d := &disk{FS: mem, create: func(string) error { return syscall.ENOSPC }}
+	if _, err := open("index", Options{}, d, smallTable); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("got %v", err)
+	}
+	if names, err := mem.List("index"); err != nil || len(names) > 0 {
+		t.Errorf("the attempt left %q, %v", names, err)
+	}
+}
+
 // At the first shortage the reserve is given up, and nothing fails.
 func TestReserveIsGivenUp(t *testing.T) {
 	mem := vfs.NewMem()

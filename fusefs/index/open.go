@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -69,7 +70,11 @@ func open(dir string, opts Options, disk vfs.FS, memTable uint64) (*Index, error
 		return nil, fmt.Errorf("index: %w", err)
 	}
 	ballast := disk.PathJoin(dir, "ballast")
-	if err := keepBallast(disk, ballast); err != nil {
+	switch err := keepBallast(disk, ballast); {
+	case errors.Is(err, syscall.ENOSPC):
+		// Pebble would get as far as its first log and stay there, with its lock.
+		return nil, fmt.Errorf("index: open %s: %w", dir, err)
+	case err != nil:
 		log.Warn("index has no disk space in reserve", "err", err)
 	}
 	failure := newFailure(log, opts.OnFailure)
