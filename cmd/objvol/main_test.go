@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 		"see put":        seePut,
 		"see changed":    seeChanged,
 		"see deleted":    seeDeleted,
+
+		"is read-only": isReadOnly,
 	})
 }
 

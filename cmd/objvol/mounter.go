@@ -187,7 +187,7 @@ func define(ctx context.Context, b objstore.Bucket, l layout.Layout, spec driver
 		Condition:  objstore.Condition{IfAbsent: true},
 	})
 	if !errors.Is(err, objstore.ErrPreconditionFailed) {
-		return err == nil, err
+		return err == nil, writeDenied(spec, err)
 	}
 	found, err := definition(ctx, b, key)
 	if err != nil {

@@ -77,6 +77,14 @@ func (s *stores) open(ctx context.Context, spec driver.Spec, seen objstore.Obser
 	return &bucket{b, raw.Close}, nil
 }
 
+// writeDenied says what to do about keys that may only read.
+func writeDenied(spec driver.Spec, err error) error {
+	if !errors.Is(err, objstore.ErrAccessDenied) {
+		return err
+	}
+	return fmt.Errorf("the keys may not write to bucket %q; use others, or give the volume read-only=true: %w", spec.Bucket, err)
+}
+
 // config says how to reach a volume's bucket; local is the embedded store if it is there.
 func (s *stores) config(ctx context.Context, spec driver.Spec) (cfg s3.Config, local *embedded.Server, err error) {
 	cfg = s3.Config{
@@ -154,7 +162,7 @@ func (s *stores) capabilities(ctx context.Context, raw *s3.Bucket, spec driver.S
 	}
 	caps, err := raw.Probe(ctx, l.Records().Probe())
 	if err != nil {
-		return objstore.Capabilities{}, fmt.Errorf("find out what the store at %s can do: %w", spec.Endpoint, err)
+		return objstore.Capabilities{}, writeDenied(spec, fmt.Errorf("find out what the store at %s can do: %w", spec.Endpoint, err))
 	}
 	s.log.Info("found out what the store can do", "endpoint", at.Endpoint, "bucket", at.Bucket, "capabilities", caps)
 	if !caps.ConditionalPut {
