@@ -61,6 +61,21 @@ func listen(path string, group int) (_ net.Listener, err error) {
 	return &socket{UnixListener: l, path: path, info: info}, nil
 }
 
+// Inherit makes the plugin's socket of a descriptor on which another process already
+// listens, and takes the descriptor over. Closing the listener leaves the file alone.
+func Inherit(fd int) (net.Listener, error) {
+	f := os.NewFile(uintptr(fd), "inherited")
+	l, err := net.FileListener(f) // works on a copy that children do not get
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("inherit a socket: %w", err)
+	}
+	unix, ok := l.(*net.UnixListener)
+	if !ok { // anybody could reach it
+		return nil, errors.Join(fmt.Errorf("inherit a socket: %s is no unix socket", l.Addr()), l.Close())
+	}
+	return &socket{UnixListener: unix, path: unix.Addr().String()}, nil
+}
+
 // publish gives the socket its owner and mode and then its name.
 func publish(temp, path string, group int) (os.FileInfo, error) {
 	mode := os.FileMode(0o600)
@@ -107,14 +122,17 @@ func checkLeftover(path string) error {
 type socket struct {
 	*net.UnixListener
 	path string
-	info os.FileInfo
+	info os.FileInfo // nil if the file is somebody else's
 	once sync.Once
 }
 
-// Close stops listening and removes the file.
+// Addr is where the engine finds the socket.
+func (s *socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
+
+// Close stops listening and removes the file, if it is ours.
 func (s *socket) Close() (err error) {
 	s.once.Do(func() {
-		if now, statErr := os.Lstat(s.path); statErr == nil && os.SameFile(now, s.info) {
+		if now, statErr := os.Lstat(s.path); s.info != nil && statErr == nil && os.SameFile(now, s.info) {
 			err = os.Remove(s.path)
 		}
 		err = errors.Join(err, s.UnixListener.Close())

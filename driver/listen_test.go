@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -14,6 +15,9 @@ func TestListen(t *testing.T) {
 	l, err := Listen(path, NoGroup)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if l.Addr().String() != path {
+		t.Errorf("address %s", l.Addr())
 	}
 	wantMode(t, path, 0o600)
 	wantFiles(t, dir, "objvol.sock")
@@ -88,6 +92,54 @@ func TestListenRefuses(t *testing.T) {
 	_, err = Listen(filepath.Join(long, "s"), NoGroup)
 	wantErr(t, err, "too long")
 	wantFiles(t, long)
+}
+
+func TestInherit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	systemd, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = systemd.Close() }()
+	l, err := Inherit(descriptor(t, systemd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Addr().String() != path {
+		t.Errorf("address %s", l.Addr())
+	}
+	for range 2 {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the end of a driver removes the socket of systemd: %v", err)
+	}
+
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tcp.Close() }()
+	if _, err := Inherit(descriptor(t, tcp)); err == nil {
+		t.Error("a TCP socket, which any user could reach, is taken")
+	}
+}
+
+// descriptor is a copy of a listener's that belongs to the caller.
+func descriptor(t *testing.T, l interface{ File() (*os.File, error) }) int {
+	t.Helper()
+	f, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
 }
 
 func wantFiles(t *testing.T, dir string, want ...string) {

@@ -25,7 +25,10 @@ still use are mounted again by the next start. A second signal ends it at once.
 OBJVOL_ACCESS_KEY and OBJVOL_SECRET_KEY are the keys of volumes that have none of their
 own; without them those of AWS are used: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
 AWS_SESSION_TOKEN. An option of a volume is stronger than a flag, a flag than its
-variable OBJVOL_..., that than AWS's variable.`,
+variable OBJVOL_..., that than AWS's variable.
+
+If systemd passes a socket, that is the driver's, and --socket and --socket-group mean
+nothing.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := readConfig(cmd)
@@ -51,7 +54,10 @@ func serve(ctx context.Context, c config) (err error) {
 	log := c.newLog(os.Stderr)
 
 	// The engine waits for the socket, and for nothing else.
-	socket, err := driver.Listen(c.Socket, c.SocketGroup)
+	socket, err := inherited(os.Getenv)
+	if socket == nil && err == nil {
+		socket, err = driver.Listen(c.Socket, c.SocketGroup)
+	}
 	if err != nil {
 		return err
 	}
@@ -91,12 +97,12 @@ func serve(ctx context.Context, c config) (err error) {
 		side.serveDebug(c.DebugAddr, c.StateDir),
 		side.serveControl(filepath.Join(c.StateDir, controlSocket), d, h.metrics))
 	if err == nil {
-		log.Info("serving", "version", version, "socket", c.Socket, "state", c.StateDir, "endpoint", c.Defaults.Endpoint)
+		log.Info("serving", "version", version, "socket", socket.Addr(), "state", c.StateDir, "endpoint", c.Defaults.Endpoint)
 		select {
 		case <-ctx.Done():
 			log.Info("stopping", "timeout", c.StopTimeout)
 		case err = <-failed:
-			err = fmt.Errorf("serve %s: %w", c.Socket, err)
+			err = fmt.Errorf("serve %s: %w", socket.Addr(), err)
 		}
 	}
 	restore() // from here on a signal ends the process
