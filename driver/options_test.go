@@ -101,6 +101,7 @@ func TestResolveRefuses(t *testing.T) {
 		"access-key-file=/a":                  {"needs secret-key-file"},
 		"secret-key-file=/a":                  {"needs access-key-file"},
 		"credentials-file=keys":               {"option credentials-file", "no absolute path"},
+		"ca-cert=ca.pem":                      {"option ca-cert", "no absolute path"},
 		"profile=":                            {"option profile: is empty"},
 		"profile=p access-key=a secret-key=b": {"access-key and profile", "leave one"},
 		"access-key= secret-key=x":            {"option access-key: is empty"},
@@ -133,10 +134,10 @@ func TestResolveRefuses(t *testing.T) {
 // TestOptionsAreComplete shows that every option of the table reaches a field of its own
 // and has a canonical text that reads back as the same.
 func TestOptionsAreComplete(t *testing.T) {
-	want := strings.Fields("access-key access-key-file bucket cache-size close credentials-file dir-mode endpoint file-mode gid " +
-		"on-remove path-style prefix profile read-only region secret-key secret-key-file session-token sync ttl uid")
+	want := strings.Fields("access-key access-key-file bucket ca-cert cache-size close credentials-file dir-mode endpoint file-mode gid " +
+		"insecure-skip-verify on-remove path-style prefix profile read-only region secret-key secret-key-file session-token sync ttl uid")
 	example := map[string]string{
-		"access-key-file": "/a", "secret-key-file": "/s", "profile": "p", "credentials-file": "/c", "session-token": "t",
+		"ca-cert": "/ca.pem", "insecure-skip-verify": "true", "access-key-file": "/a", "secret-key-file": "/s", "profile": "p", "credentials-file": "/c", "session-token": "t",
 		"access-key": "k", "bucket": "other", "cache-size": "3M", "close": "bucket", "dir-mode": "0700",
 		"endpoint": "http://h:1", "file-mode": "0600", "gid": "7", "on-remove": "delete", "path-style": "false",
 		"prefix": "p/", "read-only": "true", "region": "r", "secret-key": "s", "sync": "local", "ttl": "7s", "uid": "8",

@@ -22,7 +22,9 @@ type Spec struct {
 	AccessKeyFile, SecretKeyFile string // both or none; absolute
 	Profile, CredentialsFile     string // one of the two is enough; the file is absolute
 
-	PathStyle bool
+	PathStyle          bool
+	CACert             string // file of certificates that are trusted beside the system's; absolute
+	InsecureSkipVerify bool   // any certificate is believed
 
 	UID, GID  uint32 // owner of files that carry none
 	FileMode  uint32 // permission bits of files that carry none

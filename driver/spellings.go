@@ -29,6 +29,7 @@ var spellings = []spelling{
 	{keys: []string{"umask"}, means: umask("file-mode", 0o666, "dir-mode", 0o777)},
 	{keys: []string{"rw"}, means: opposite("read-only")},
 	{keys: []string{"s3fs-disable-path-style"}, means: opposite("path-style")},
+	{keys: []string{"ssl-verify-hostname"}, means: opposite("insecure-skip-verify")},
 	{keys: []string{"reclaim-policy"}, means: reclaim},
 	{keys: []string{"max-cache-size"}, means: mebibytes("cache-size")},
 

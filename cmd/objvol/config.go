@@ -35,6 +35,8 @@ const (
 	optSecretFile  = "secret-key-file"
 	optProfile     = "profile"
 	optCredentials = "credentials-file"
+	optCACert      = "ca-cert"
+	optSkipVerify  = "insecure-skip-verify"
 	optCacheSize   = "cache-size"
 	optMetricsAddr = "metrics-addr"
 	optDebugAddr   = "debug-addr"
@@ -73,6 +75,8 @@ var settings = []setting{
 	{name: optSecretFile, usage: "a `file` that holds the secret key"},
 	{name: optProfile, usage: "the `name` of a profile in AWS's files or in the credentials file"},
 	{name: optCredentials, usage: "a `file` of credentials in AWS's format or s3fs's; it is read again when it changes"},
+	{name: optCACert, aws: []string{"AWS_CA_BUNDLE"}, usage: "a `file` of certificates that are trusted beside the system's"},
+	{name: optSkipVerify, usage: "`true` believes any certificate of the server: for tests only"},
 	{name: optCacheSize, usage: "`bytes` of clean content that each volume keeps on this host (default 10GiB, 1GiB with the embedded store)"},
 	{name: optMetricsAddr, usage: "the `host:port` of /metrics and /healthz, or \"off\""},
 	{name: optDebugAddr, usage: "the `host:port` of pprof; none is debug.sock in the state directory"},
@@ -84,6 +88,7 @@ var settings = []setting{
 // storeSettings are the flags that say where volumes lie and how they are reached.
 var storeSettings = []string{
 	optEndpoint, optRegion, optBucket, optPrefix, optKeyFile, optSecretFile, optProfile, optCredentials,
+	optCACert, optSkipVerify,
 }
 
 // The built-in cache sizes: the embedded store's objects are on the same disk.

@@ -188,6 +188,22 @@ func TestKeysOfTheDriver(t *testing.T) {
 	}
 }
 
+func TestTrustOfTheDriver(t *testing.T) {
+	for _, env := range []map[string]string{
+		{"OBJVOL_CA_CERT": "/ca.pem", "OBJVOL_INSECURE_SKIP_VERIFY": "true"},
+		{"AWS_CA_BUNDLE": "/ca.pem", "OBJVOL_INSECURE_SKIP_VERIFY": "yes"},
+	} {
+		c, err := told(t, []string{"--endpoint=https://h"}, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, _, err := (&stores{}).config(t.Context(), c.Defaults.Spec)
+		if err != nil || cfg.CACert != "/ca.pem" || !cfg.InsecureSkipVerify {
+			t.Errorf("%v: the store is told %+v, %v", env, cfg, err)
+		}
+	}
+}
+
 func TestMetricsOff(t *testing.T) {
 	c, err := told(t, []string{"--metrics-addr=off"}, nil)
 	if err != nil || c.MetricsAddr != "" {

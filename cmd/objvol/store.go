@@ -101,7 +101,9 @@ func (s *stores) config(ctx context.Context, spec driver.Spec) (cfg s3.Config, l
 		Profile:         spec.Profile,
 		CredentialsFile: spec.CredentialsFile,
 
-		PathStyle: strconv.FormatBool(spec.PathStyle),
+		PathStyle:          strconv.FormatBool(spec.PathStyle),
+		CACert:             spec.CACert,
+		InsecureSkipVerify: spec.InsecureSkipVerify,
 	}
 	if spec.Endpoint != "" {
 		return cfg, nil, nil
@@ -111,7 +113,7 @@ func (s *stores) config(ctx context.Context, spec driver.Spec) (cfg s3.Config, l
 	}
 	cfg.Endpoint, cfg.Socket, cfg.Region = embedded.Endpoint, local.Socket(), embedded.Region
 	cfg.AccessKey, cfg.SecretKey, cfg.SessionToken = local.AccessKey(), s3.Secret(local.SecretKey()), ""
-	cfg.PathStyle = "true"
+	cfg.PathStyle, cfg.CACert = "true", ""
 	return cfg, local, nil
 }
 

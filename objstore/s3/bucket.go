@@ -41,7 +41,7 @@ func newBucket(cfg Config, transport *http.Transport) (*Bucket, error) {
 	core, err := minio.NewCore(endpoint.Host, &minio.Options{
 		Creds:           creds,
 		Secure:          endpoint.Scheme == "https",
-		Transport:       transport,
+		Transport:       clock{transport},
 		Region:          cfg.Region,
 		BucketLookup:    lookup,
 		TrailingHeaders: true,
@@ -57,7 +57,7 @@ func newBucket(cfg Config, transport *http.Transport) (*Bucket, error) {
 		core:      core,
 		transport: transport,
 		client: &http.Client{
-			Transport:     transport,
+			Transport:     clock{transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		caps: cfg.Capabilities,

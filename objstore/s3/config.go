@@ -44,6 +44,11 @@ type Config struct {
 	// PathStyle is where the bucket's name goes: "true" into the path, "false" into
 	// the host name, "auto" or empty into the path except at AWS, Google and Alibaba.
 	PathStyle string
+	// CACert is a file of certificates in PEM format whose holders may vouch for the store,
+	// beside those that the system trusts.
+	CACert string
+	// InsecureSkipVerify believes any certificate: somebody between could read and change all.
+	InsecureSkipVerify bool
 	// Timeouts bound how long a dead store is waited for.
 	Timeouts Timeouts
 	// MaxConns is the highest number of connections, 0 for no limit. A body that is being

@@ -62,7 +62,11 @@ func keysOf(t *testing.T, cfg Config) (credentials.Value, error) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBucket(cfg, newTransport(cfg))
+	transport, err := newTransport(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBucket(cfg, transport)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,17 @@
 // A HEAD has no body to tell what is missing. MinIO tells it in a header; elsewhere
 // the HEAD of a key in a missing bucket is ErrNotFound.
 //
+// # Credentials
+//
+// The configuration names one source, or AWS's places are searched in AWS's order. The
+// instance's metadata service is asked last, only where the store is AWS's or a variable
+// names it, and not for long. Files are looked at before each request is signed and read
+// again when they changed (a stat of each, next to a signature nothing); while a change
+// cannot be read the old keys stay in use. So a file is best replaced by rename.
+//
+// A denied request is compared with the store's Date: with clocks that are too far apart
+// every signature is refused, under many names.
+//
 // # Deletes
 //
 // DELETE is always presigned to expire after objstore.DeleteExpiry: a request that was

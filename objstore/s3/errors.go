@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -130,7 +131,14 @@ func unreachable(err error) error {
 		err = u.Err
 	}
 	hint := ""
-	switch _, unknown := errors.AsType[*net.DNSError](err); {
+	_, unknown := errors.AsType[*net.DNSError](err)
+	_, foreign := errors.AsType[x509.UnknownAuthorityError](err)
+	_, renamed := errors.AsType[x509.HostnameError](err)
+	switch {
+	case foreign:
+		hint = ": if it is the store's own, give the authority's certificate by ca-cert"
+	case renamed:
+		hint = ": check the host name of the endpoint"
 	case unknown:
 		hint = ": check the host name of the endpoint"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
@@ -149,9 +157,12 @@ func fail(ctx context.Context, op, key string, err error) error {
 	if known, ok := errors.AsType[*objstore.OpError](err); ok {
 		return &objstore.OpError{Op: op, Key: key, Err: known.Err}
 	}
+	skew, skewed := errors.AsType[*skewError](err)
 	switch response, ok := errors.AsType[minio.ErrorResponse](err); {
 	case ok:
 		err = answer(response)
+	case skewed:
+		err = fmt.Errorf("%w: %w", objstore.ErrAccessDenied, skew)
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case !objstore.Refused(err) && !errors.Is(err, objstore.ErrUnavailable):

@@ -202,7 +202,10 @@ func TestDamagedBodyIsRefused(t *testing.T) {
 	cfg := minioConfig(t)
 	good := openMinIO(t)
 	cfg.Region = "us-east-1"
-	transport := newTransport(cfg)
+	transport, err := newTransport(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)

@@ -46,7 +46,10 @@ func (c Config) place() string {
 
 // connect builds the bucket and settles its region and address.
 func connect(ctx context.Context, cfg Config) (*Bucket, error) {
-	transport := newTransport(cfg)
+	transport, err := newTransport(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", objstore.ErrInvalid, err)
+	}
 	b, err := newBucket(cfg, transport)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", objstore.ErrInvalid, err)

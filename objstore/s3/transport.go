@@ -2,17 +2,25 @@ package s3
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"syscall"
 	"time"
 )
 
 // newTransport returns the connections to the store. HTTP/1.1 only: parallel
 // transfers then have a congestion window each.
-func newTransport(cfg Config) *http.Transport {
+func newTransport(cfg Config) (*http.Transport, error) {
+	trust, err := newTrust(cfg)
+	if err != nil {
+		return nil, err
+	}
 	t := cfg.Timeouts.withDefaults()
 	dialer := &net.Dialer{Timeout: t.Dial}
 	return &http.Transport{
@@ -27,6 +35,7 @@ func newTransport(cfg Config) *http.Transport {
 			}
 			return &conn{Conn: raw, stall: t.Stall}, nil
 		},
+		TLSClientConfig:       trust,
 		TLSHandshakeTimeout:   t.Dial,
 		ResponseHeaderTimeout: t.Answer,
 		IdleConnTimeout:       50 * time.Second, // below the 60 s of common servers and balancers
@@ -37,7 +46,27 @@ func newTransport(cfg Config) *http.Transport {
 		DisableCompression: true,
 		ReadBufferSize:     64 << 10,
 		WriteBufferSize:    64 << 10,
+	}, nil
+}
+
+// newTrust says whose certificates are accepted. Those of the system stay good beside a
+// private authority's.
+func newTrust(cfg Config) (*tls.Config, error) {
+	trust := &tls.Config{InsecureSkipVerify: cfg.InsecureSkipVerify}
+	if cfg.CACert == "" {
+		return trust, nil
 	}
+	data, err := os.ReadFile(cfg.CACert)
+	if err != nil {
+		return nil, fmt.Errorf("ca-cert: %w", err)
+	}
+	if trust.RootCAs, err = x509.SystemCertPool(); err != nil {
+		trust.RootCAs = x509.NewCertPool()
+	}
+	if !trust.RootCAs.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("ca-cert: %s holds no certificate in PEM format", cfg.CACert)
+	}
+	return trust, nil
 }
 
 func proxy(cfg Config) func(*http.Request) (*url.URL, error) {
