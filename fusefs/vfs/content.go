@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"objvol/fusefs/cache"
 	"objvol/fusefs/extent"
@@ -20,6 +21,8 @@ const (
 	// fetchWindow is what a sequential reader's request fetches at once, in bytes, and
 	// the size below which an object is fetched whole.
 	fetchWindow = 4 << 20
+	// windowsAhead is how many windows are fetched ahead of a sequential reader.
+	windowsAhead = 4
 	// fetchRandom is the grain of what others fetch, in bytes.
 	fetchRandom = 128 << 10
 	// fetchesAtOnce bounds the requests of one file that must become whole.
@@ -42,7 +45,12 @@ func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, 
 
 // read reads what is on this host, and fetches what is not.
 func (fs *FS) read(ctx context.Context, nd *node, off int64, buf []byte) (int, error) {
-	sequential := nd.next.Swap(off+int64(len(buf))) == off || off == 0
+	sequential := off == 0 || near(nd.next.Swap(off+int64(len(buf))), off)
+	if sequential && off > 0 {
+		if err := fs.fetchAhead(nd, off); err != nil {
+			return 0, err
+		}
+	}
 	for try := range fetchTries {
 		got, missing, err := fs.readLocal(nd, off, buf)
 		if err != nil {
@@ -62,6 +70,25 @@ func (fs *FS) read(ctx context.Context, nd *node, off int64, buf []byte) (int, e
 		}
 	}
 	return 0, fmt.Errorf("%w: what was fetched is gone each time", ErrStale)
+}
+
+// near reports whether a read goes on about where the one before it ended: the kernel
+// reads ahead with several requests at once, which arrive in any order.
+func near(end, off int64) bool { return off-end <= fetchWindow && end-off <= fetchWindow }
+
+// fetchAhead begins to fetch what a sequential reader will want next.
+func (fs *FS) fetchAhead(nd *node, off int64) error {
+	n, c, err := fs.content(nd.ino)
+	if err != nil {
+		return err
+	}
+	next := (off/fetchWindow + 1) * fetchWindow
+	for _, m := range absent(c, next, windowsAhead*fetchWindow) {
+		for at := m.Off / fetchWindow * fetchWindow; at < m.End; at += fetchWindow {
+			fs.startFetch(nd, n.Gen, extent.Range{Off: at, End: min(c.BaseLen, at+fetchWindow)})
+		}
+	}
+	return nil
 }
 
 // readLocal reads from the content file, unless bytes are missing: then it says which.
@@ -153,24 +180,29 @@ func (fs *FS) fetch(ctx context.Context, nd *node, want extent.Range, sequential
 	if err != nil {
 		return err
 	}
-	r := fetchRange(want, c.BaseLen, sequential)
-	key := strconv.FormatInt(r.Off, 16) + "-" + strconv.FormatInt(r.End, 16) + "-" + strconv.FormatUint(n.Gen, 16)
-	// The request outlives a reader that is interrupted: others may wait for it.
-	done := nd.fetches.DoChan(key, func() (any, error) {
+	select {
+	case res := <-fs.startFetch(nd, n.Gen, fetchRange(want, c.BaseLen, sequential)):
+		return res.Err
+	case <-ctx.Done():
+		return ErrInterrupted
+	}
+}
+
+// startFetch begins to fetch a range of one generation, or joins who does so already. It
+// outlives a reader that is interrupted: others may wait for it.
+func (fs *FS) startFetch(nd *node, gen uint64, r extent.Range) <-chan singleflight.Result {
+	key := strconv.FormatInt(r.Off, 16) + "-" + strconv.FormatInt(r.End, 16) + "-" + strconv.FormatUint(gen, 16)
+	return nd.fetches.DoChan(key, func() (any, error) {
 		if !fs.begin() {
 			return nil, ErrInterrupted
 		}
 		defer fs.tasks.Done()
 		ctx, cancel := context.WithTimeout(fs.ctx, fetchTime)
 		defer cancel()
-		return nil, fs.fetchNow(ctx, nd, r)
+		open := fs.acquire(nd.ino) // the reader's own use may end before
+		defer fs.release(open)
+		return nil, fs.fetchNow(ctx, open, r)
 	})
-	select {
-	case res := <-done:
-		return res.Err
-	case <-ctx.Done():
-		return ErrInterrupted
-	}
 }
 
 // fetchRange grows a wanted range to what one request fetches.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -265,5 +266,37 @@ func waitFor(t *testing.T, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("waited in vain for", what)
 		}
+	}
+}
+
+// TestSequentialRead: a large object that is read in order is fetched ahead, each byte
+// once.
+func TestSequentialRead(t *testing.T) {
+	const size = 40 << 20
+	base := make([]byte, size)
+	for i := range base {
+		base[i] = byte(i >> 11)
+	}
+	bucket := bucketOf(t, memory.Options{})
+	bucket.Set("v/big", base, objstore.Attributes{})
+	var together, most atomic.Int32
+	bucket.Inject(memory.Fault{Op: objstore.OpGet, Count: memory.Forever, Hook: func() {
+		if n := together.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		time.Sleep(5 * time.Millisecond)
+		together.Add(-1)
+	}})
+	v := open(t, bucket, t.TempDir())
+	got, err := v.read("big")
+	want(t, err)
+	if !bytes.Equal(got, base) {
+		t.Fatal("the content differs")
+	}
+	if n := bucket.Count(objstore.OpGet); n != size/(4<<20) {
+		t.Errorf("40 MiB were fetched in %d requests", n)
+	}
+	if most.Load() < 2 {
+		t.Error("nothing was fetched ahead")
 	}
 }
