@@ -58,6 +58,10 @@ race: minio engine ## all tests under the race detector
 	@.tools/setup race
 	@$(TEST) -race -timeout 20m ./...
 
+.PHONY: large
+large: minio ## a file of 3 GiB through a volume and back; needs 10 GiB of disk
+	@OBJVOL_LARGE=1 $(TEST) -v -timeout 15m -run '^TestLargeFile$$' ./cmd/objvol
+
 .PHONY: lint
 lint: setup ## all linters, on both builds
 	$(LINT)

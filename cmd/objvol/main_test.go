@@ -50,6 +50,14 @@ func TestMain(m *testing.M) {
 		"see deleted":    seeDeleted,
 
 		"is read-only": isReadOnly,
+
+		"write many": writeMany,
+		"check many": checkMany,
+		"list large": listLarge,
+		"write long": writeLong,
+		"check long": checkLong,
+		"write huge": writeHuge,
+		"check huge": checkHuge,
 	})
 }
 
