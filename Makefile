@@ -29,6 +29,15 @@ build: setup ## bin/objvol, static and stripped
 build-slim: setup ## bin/objvol-slim, the same without the embedded store
 	$(BUILD) -tags noembedded -o bin/objvol-slim ./cmd/objvol
 
+PLUGIN ?= bin/plugin
+
+.PHONY: plugin
+plugin: setup ## bin/plugin, a folder that "docker plugin create" takes
+	rm -rf $(PLUGIN)
+	$(BUILD) -tags noembedded -o $(PLUGIN)/rootfs/objvol ./cmd/objvol
+	install -D -m 644 /etc/ssl/certs/ca-certificates.crt $(PLUGIN)/rootfs/etc/ssl/certs/ca-certificates.crt
+	install -m 644 deploy/plugin/config.json $(PLUGIN)
+
 .PHONY: demo
 demo: build ## the two-minute tour: a volume, two containers, the objects
 	bin/objvol demo

@@ -27,7 +27,8 @@
 // the first Mount of an ID in an epoch sets the count to 1, and an Unmount of an ID from an
 // earlier epoch ends all of its count, because what else held it died with that engine.
 // The start of this process is no epoch: the engine may have outlived the driver, and then
-// its IDs are what they were.
+// its IDs are what they were. A managed plugin never sees Plugin.Activate but ends with its
+// engine: there the program calls Activate at each start.
 //
 // A Mount that the caller no longer waits for is taken back, because the engine forgets
 // the ID of a Mount that it gave up and never unmounts it. An Unmount drops the reference

@@ -18,8 +18,9 @@ import (
 	"objvol/driver"
 )
 
-// The names of the settings. A new one has three places: its name, its row in settings and
-// its field in config; the commands that take it list its name.
+// The names of the settings. A new one has four places: its name, its row in settings, its
+// field in config and its line in deploy/plugin/config.json; the commands that take it list
+// its name.
 const (
 	optSocket      = "socket"
 	optSocketGroup = "socket-group"

@@ -15,6 +15,7 @@ import (
 )
 
 func newServe() *cobra.Command {
+	var managed bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the volume driver",
@@ -38,17 +39,18 @@ nothing.`,
 			if err := requireRoot(); err != nil {
 				return err
 			}
-			return serve(cmd.Context(), c)
+			return serve(cmd.Context(), c, managed)
 		},
 	}
+	cmd.Flags().BoolVar(&managed, "managed", false, "this is a managed plugin, whose every start is one of its engine")
 	addFlags(cmd, map[string]string{optMetricsAddr: "127.0.0.1:10469"},
 		append(storeSettings, optSocket, optSocketGroup, optStateDir, optCacheSize,
 			optMetricsAddr, optDebugAddr, optLogLevel, optLogFormat, optStopTimeout)...)
 	return cmd
 }
 
-// serve runs the driver until a signal.
-func serve(ctx context.Context, c config) (err error) {
+// serve runs the driver until a signal. Engines do not tell a managed plugin when they start.
+func serve(ctx context.Context, c config, managed bool) (err error) {
 	ctx, restore := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer restore()
 	log := c.newLog(os.Stderr)
@@ -77,6 +79,11 @@ func serve(ctx context.Context, c config) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if managed {
+		if err := d.Activate(); err != nil {
+			return err
+		}
 	}
 	m.countReferences(func(volume string) int {
 		info, err := d.Info(volume)

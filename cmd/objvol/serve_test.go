@@ -144,6 +144,30 @@ func TestServeMountsAgain(t *testing.T) {
 	}
 }
 
+// The engine mounts again what ran when it was killed, with the same IDs. What it mounted
+// before is forgotten when it starts, which only the start of a managed plugin tells.
+func TestManagedPluginCountsAnew(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	dir := filepath.Join(state, "mnt", "vol")
+	leaveNothing(t, dir)
+	for i, flags := range [][]string{nil, {"--managed"}} {
+		d := startServe(t, objstoretest.Server{}, state, flags...)
+		if i == 0 {
+			d.must("VolumeDriver.Create", `{"Name":"vol"}`)
+		}
+		d.must("VolumeDriver.Mount", `{"Name":"vol","ID":"a"}`)
+		if i == 1 {
+			d.must("VolumeDriver.Unmount", `{"Name":"vol","ID":"a"}`)
+			if mounttest.Mounted(t, dir) {
+				t.Error("mounted after the last Unmount")
+			}
+		}
+		if code := d.end(t, syscall.SIGTERM); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
 func TestServeStopsWithSomethingPending(t *testing.T) {
 	minio := objstoretest.MinIO(t)
 	c, s := newCable(t, minio)
