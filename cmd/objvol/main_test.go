@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 		"check tree":         checkTree,
 		"change tree":        changeTree,
 		"check changed tree": checkChangedTree,
+		"see changed tree":   seeChangedTree,
 
 		"check tools":    checkTools,
 		"change foreign": changeForeign,
