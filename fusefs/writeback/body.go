@@ -1,0 +1,75 @@
+package writeback
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"objvol/fusefs/index"
+)
+
+// body returns what an inode's object holds.
+func (w *Writeback) body(ctx context.Context, n index.Inode, t task) (Content, error) {
+	switch {
+	case isRegular(n):
+		// Who was disturbed once is given a copy that nobody else writes to.
+		return w.Files.Open(ctx, n.Ino, w.sched.attempts(t) > 0)
+	case n.Target != "":
+		return fixed{strings.NewReader(n.Target), n.Gen}, nil
+	default:
+		return fixed{strings.NewReader(""), n.Gen}, nil
+	}
+}
+
+// whole is a Body that keeps its last bytes back until it is known that the content did
+// not change while it was read.
+type whole struct {
+	Content
+	sent *sending
+}
+
+// sending is what became of a body.
+type sending struct {
+	times atomic.Int32 // how often it was read
+	held  atomic.Bool  // its end was kept back
+}
+
+// Open implements objstore.Body.
+func (b whole) Open() (io.ReadCloser, error) {
+	b.sent.times.Add(1)
+	return io.NopCloser(&steady{r: io.NewSectionReader(b.Content, 0, b.Size()), c: b.Content, left: b.Size(), held: &b.sent.held}), nil
+}
+
+// steady reads a content and fails before its last byte if the content has changed.
+type steady struct {
+	r    io.Reader
+	c    Content
+	left int64
+	held *atomic.Bool
+}
+
+func (s *steady) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := s.r.Read(p)
+	s.left -= int64(n)
+	if s.left <= 0 && s.c.Changed() {
+		s.held.Store(true)
+		return 0, errChanged
+	}
+	return n, err
+}
+
+// fixed is the Content of what is no regular file.
+type fixed struct {
+	*strings.Reader
+	gen uint64
+}
+
+func (f fixed) Gen() uint64 { return f.gen }
+
+func (f fixed) Changed() bool { return false }
+
+func (f fixed) Close() error { return nil }

@@ -1,0 +1,109 @@
+package writeback
+
+import (
+	"errors"
+	"time"
+
+	"objvol/fusefs/index"
+	"objvol/objstore"
+)
+
+// landed records that a write is in the bucket.
+func (w *Writeback) landed(j *job, obj objstore.Object, size int64, gen uint64) error {
+	var after func()
+	err := w.Index.Update(func(tx *index.Tx) error {
+		var err error
+		after, err = w.place(tx, placement{
+			ino: j.Ino, key: j.Key, etag: obj.ETag, modified: obj.LastModified,
+			size: size, gen: gen, attrGen: attrGenOf(j.nonce), foreign: j.foreign,
+		})
+		j.free(w)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	after()
+	return nil
+}
+
+// placement is what the bucket was found, or made, to hold of an inode.
+type placement struct {
+	ino      index.Ino
+	key      string
+	etag     string
+	modified time.Time
+	size     int64
+	gen      uint64
+	attrGen  uint64
+	foreign  index.Foreign
+}
+
+// place records a placement: the key's new state, the inode's, and that its former key
+// is nobody's. What it returns is called after the commit.
+func (w *Writeback) place(tx *index.Tx, p placement) (after func(), err error) {
+	k, _, err := tx.Key(p.key)
+	if err != nil {
+		return nil, err
+	}
+	if k.Owner != p.ino {
+		if err := evicted(tx, k); err != nil {
+			return nil, err
+		}
+	}
+	k = index.Key{Key: p.key, ETag: p.etag, LastModified: p.modified, Size: p.size, Foreign: p.foreign}
+	n, err := tx.Inode(p.ino)
+	if errors.Is(err, index.ErrNotFound) {
+		// Unlinked and forgotten meanwhile: what landed is nobody's.
+		w.Doomed(p.key)
+		return func() {}, errors.Join(tx.PutKey(k), tx.Doom(p.key))
+	}
+	if err != nil {
+		return nil, err
+	}
+	k.Owner = p.ino
+	if old := n.Placed; old != "" && old != p.key {
+		if err := w.abandon(tx, old, p.ino); err != nil {
+			return nil, err
+		}
+	}
+	n.Placed, n.PlacedGen, n.PlacedAttrGen, n.Sending = p.key, p.gen, max(n.PlacedAttrGen, p.attrGen), ""
+	err = errors.Join(tx.PutInode(n), tx.PutKey(k), tx.Spare(p.key))
+	if n.Nlink == 0 {
+		w.Doomed(p.key)
+		err = errors.Join(err, tx.Doom(p.key))
+	}
+	if isRegular(n) && n.Gen == p.gen {
+		c, cerr := tx.Content(p.ino)
+		if cerr == nil && c.BaseLen != n.Size {
+			c.BaseLen = n.Size
+			cerr = tx.PutContent(p.ino, c)
+		}
+		err = errors.Join(err, cerr)
+	}
+	return func() { w.Files.Landed(p.ino) }, err
+}
+
+// evicted records that a key's owner, which is unlinked, has no object any more.
+func evicted(tx *index.Tx, k index.Key) error {
+	n, err := tx.Inode(k.Owner)
+	if errors.Is(err, index.ErrNotFound) || err == nil && n.Placed != k.Key {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	n.Placed = ""
+	return tx.PutInode(n)
+}
+
+// abandon dooms the key that an inode has left.
+func (w *Writeback) abandon(tx *index.Tx, key string, ino index.Ino) error {
+	k, ok, err := tx.Key(key)
+	if err != nil || !ok || k.Owner != ino {
+		return err
+	}
+	k.Owner, k.Foreign = 0, index.Foreign{}
+	w.Doomed(key)
+	return errors.Join(tx.PutKey(k), tx.Doom(key))
+}
