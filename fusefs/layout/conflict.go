@@ -12,15 +12,9 @@ import (
 // maxHost is how much of a host's name a conflict's name shows, in bytes.
 const maxHost = 63
 
-// ConflictName is the name beside a file under which our version of it is kept when the
+// ConflictPath is the path beside a file under which our version of it is kept when the
 // bucket's version keeps the name: name.conflict-<host>-<UTC time>. A long name is cut
-// at its end until the escaped component has at most MaxName bytes.
-func ConflictName(name, host string, t time.Time) string {
-	return conflictName(name, host, t, MaxName)
-}
-
-// ConflictPath is ConflictName for a whole path: the name is cut so that the key fits
-// as well. Errors: ErrNameTooLong when the directory leaves no room, ErrInvalidPath,
+// at its end until it is short enough escaped, and the whole key too. Errors: ErrNameTooLong when the directory leaves no room, ErrInvalidPath,
 // ErrReserved.
 func (l Layout) ConflictPath(path, host string, t time.Time) (string, error) {
 	dir, name := "", path

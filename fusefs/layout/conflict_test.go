@@ -24,18 +24,18 @@ func TestConflictName(t *testing.T) {
 		strings.Repeat("é", 127):   strings.Repeat("é", (255-len(conflictEnd))/2) + conflictEnd,
 		strings.Repeat("\xff", 63): strings.Repeat("\xff", (255-len(conflictEnd))/4) + conflictEnd,
 	} {
-		got := ConflictName(name, "host", conflictTime)
+		got := conflictName(name, "host", conflictTime, MaxName)
 		if got != want {
-			t.Errorf("ConflictName(%q) = %q, want %q", name, got, want)
+			t.Errorf("conflictName(%q) = %q, want %q", name, got, want)
 		}
 		if len(Escape(got)) > MaxName || utf8.ValidString(name) != utf8.ValidString(got) {
-			t.Errorf("ConflictName(%q) = %q is not a name like it", name, got)
+			t.Errorf("conflictName(%q) = %q is not a name like it", name, got)
 		}
 	}
-	if got := ConflictName("a", "rack/7 ü..", conflictTime); got != "a.conflict-rack-7--..-20261121T080807.006Z" {
+	if got := conflictName("a", "rack/7 ü..", conflictTime, MaxName); got != "a.conflict-rack-7--..-20261121T080807.006Z" {
 		t.Errorf("with an odd host: %q", got)
 	}
-	if got := ConflictName(strings.Repeat("n", 255), strings.Repeat("h", 300), conflictTime); len(got) != MaxName {
+	if got := conflictName(strings.Repeat("n", 255), strings.Repeat("h", 300), conflictTime, MaxName); len(got) != MaxName {
 		t.Errorf("with a long host: %d bytes", len(got))
 	}
 }
