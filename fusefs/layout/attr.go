@@ -34,14 +34,14 @@ type Foreign struct {
 
 // The type bits of st_mode, the same on every Linux.
 const (
-	typeMask    = 0o170000
-	typeSocket  = 0o140000
-	typeSymlink = 0o120000
-	typeRegular = 0o100000
-	typeBlock   = 0o060000
-	typeDir     = 0o040000
-	typeChar    = 0o020000
-	typeFifo    = 0o010000
+	TypeMask    = 0o170000
+	TypeSocket  = 0o140000
+	TypeSymlink = 0o120000
+	TypeRegular = 0o100000
+	TypeBlock   = 0o060000
+	TypeDir     = 0o040000
+	TypeChar    = 0o020000
+	TypeFifo    = 0o010000
 	permMask    = 0o7777
 )
 

@@ -56,11 +56,11 @@ func TestEncodeByType(t *testing.T) {
 		contentType string
 		rdev        string
 	}{
-		{Attr{Mode: typeRegular, Rdev: 5}, "application/octet-stream", ""},
-		{Attr{Mode: typeSymlink}, "application/octet-stream", ""},
-		{Attr{Mode: typeDir}, "application/x-directory", ""},
-		{Attr{Mode: typeChar, Rdev: 259}, "application/octet-stream", "259"},
-		{Attr{Mode: typeBlock, Rdev: 1<<32 - 1}, "application/octet-stream", "4294967295"},
+		{Attr{Mode: TypeRegular, Rdev: 5}, "application/octet-stream", ""},
+		{Attr{Mode: TypeSymlink}, "application/octet-stream", ""},
+		{Attr{Mode: TypeDir}, "application/x-directory", ""},
+		{Attr{Mode: TypeChar, Rdev: 259}, "application/octet-stream", "259"},
+		{Attr{Mode: TypeBlock, Rdev: 1<<32 - 1}, "application/octet-stream", "4294967295"},
 	} {
 		got, err := Encode(tc.attr, Lineage{}, Foreign{}, false)
 		if err != nil {
@@ -87,7 +87,7 @@ func TestEncodeRefusesLineage(t *testing.T) {
 	} {
 		bad := good
 		change(&bad)
-		if _, err := Encode(Attr{Mode: typeRegular}, bad, Foreign{}, false); err == nil {
+		if _, err := Encode(Attr{Mode: TypeRegular}, bad, Foreign{}, false); err == nil {
 			t.Errorf("lineage %+v was written", bad)
 		}
 	}
@@ -98,7 +98,7 @@ func TestEncodeRefusesLineage(t *testing.T) {
 func TestReserve(t *testing.T) {
 	longest := time.Unix(-9_000_000_000, 999_999_999)
 	token := strings.Repeat("t", maxToken)
-	attr := Attr{Mode: 1<<32 - 1&^typeMask | typeBlock, UID: 1<<32 - 1, GID: 1<<32 - 1, Rdev: 1<<32 - 1, Atime: longest, Mtime: longest, Ctime: longest}
+	attr := Attr{Mode: 1<<32 - 1&^TypeMask | TypeBlock, UID: 1<<32 - 1, GID: 1<<32 - 1, Rdev: 1<<32 - 1, Atime: longest, Mtime: longest, Ctime: longest}
 	lineage := Lineage{State: token, Ino: 1<<64 - 1, Gen: 1<<64 - 1, Nonce: token, Key: token}
 	room := objstore.MaxMetadata - Reserve - len(metadataPrefix) - len("a")
 	full := Foreign{Metadata: map[string]string{"a": strings.Repeat("v", room)}}
@@ -110,7 +110,7 @@ func TestReserve(t *testing.T) {
 		t.Errorf("%d bytes of metadata, the limit is %d", size, objstore.MaxMetadata)
 	}
 	full.Metadata["a"] += "v"
-	if _, err := Encode(Attr{Mode: typeRegular}, Lineage{}, full, false); !errors.Is(err, ErrTooLarge) {
+	if _, err := Encode(Attr{Mode: TypeRegular}, Lineage{}, full, false); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("one byte more: %v, want ErrTooLarge", err)
 	}
 }
@@ -122,38 +122,38 @@ func TestDecodeMode(t *testing.T) {
 		isDir    bool
 		want     uint32
 	}{
-		{nil, 1, false, typeRegular | 0o640},
-		{nil, 0, true, typeDir | 0o750},
-		{map[string]string{"mode": "33188"}, 1, false, typeRegular | 0o644},
-		{map[string]string{"mode": "0100755"}, 1, false, typeRegular | 0o755},
-		{map[string]string{"mode": "0x81A4"}, 1, false, typeRegular | 0o644},
-		{map[string]string{"mode": "0600"}, 1, false, typeRegular | 0o600},
-		{map[string]string{"mode": "0"}, 1, false, typeRegular},
-		{map[string]string{"mode": "16877"}, 0, true, typeDir | 0o755},
-		{map[string]string{"mode": "33188"}, 0, true, typeDir | 0o644},
-		{map[string]string{"mode": "16877"}, 0, false, typeRegular | 0o755},
-		{map[string]string{"mode": "0104755"}, 1, false, typeRegular | 0o4755},
-		{map[string]string{"mode": "41471"}, 9, false, typeSymlink | 0o777},
-		{map[string]string{"mode": "41471"}, 0, false, typeRegular | 0o777},
-		{map[string]string{"mode": "41471"}, 4095, false, typeSymlink | 0o777},
-		{map[string]string{"mode": "41471"}, 4096, false, typeRegular | 0o777},
-		{map[string]string{"mode": "0010644"}, 0, false, typeFifo | 0o644},
-		{map[string]string{"mode": "0010644"}, 1, false, typeRegular | 0o644},
-		{map[string]string{"mode": "0140755"}, 0, false, typeSocket | 0o755},
-		{map[string]string{"mode": "0020644"}, 0, false, typeChar | 0o644},
-		{map[string]string{"mode": "0060644"}, 0, false, typeBlock | 0o644},
-		{map[string]string{"mode": "0170644"}, 0, false, typeRegular | 0o644},
-		{map[string]string{"mode": "0xFFFFFFFF"}, 0, false, typeRegular | 0o7777},
-		{map[string]string{"file-permissions": "0100755"}, 1, false, typeRegular | 0o755},
-		{map[string]string{"file-permissions": "755"}, 1, false, typeRegular | 0o755},
-		{map[string]string{"file-permissions": "0120777"}, 5, false, typeSymlink | 0o777},
-		{map[string]string{"mode": "33188", "file-permissions": "0100755"}, 1, false, typeRegular | 0o644},
-		{map[string]string{"mode": "rw", "file-permissions": "0100755"}, 1, false, typeRegular | 0o755},
-		{map[string]string{"mode": ""}, 1, false, typeRegular | 0o640},
-		{map[string]string{"mode": "-1"}, 1, false, typeRegular | 0o640},
-		{map[string]string{"mode": "4294967296"}, 1, false, typeRegular | 0o640},
-		{map[string]string{"mode": "3_3"}, 1, false, typeRegular | 0o640},
-		{map[string]string{"mode": "drwx", "file-permissions": "9"}, 1, true, typeDir | 0o750},
+		{nil, 1, false, TypeRegular | 0o640},
+		{nil, 0, true, TypeDir | 0o750},
+		{map[string]string{"mode": "33188"}, 1, false, TypeRegular | 0o644},
+		{map[string]string{"mode": "0100755"}, 1, false, TypeRegular | 0o755},
+		{map[string]string{"mode": "0x81A4"}, 1, false, TypeRegular | 0o644},
+		{map[string]string{"mode": "0600"}, 1, false, TypeRegular | 0o600},
+		{map[string]string{"mode": "0"}, 1, false, TypeRegular},
+		{map[string]string{"mode": "16877"}, 0, true, TypeDir | 0o755},
+		{map[string]string{"mode": "33188"}, 0, true, TypeDir | 0o644},
+		{map[string]string{"mode": "16877"}, 0, false, TypeRegular | 0o755},
+		{map[string]string{"mode": "0104755"}, 1, false, TypeRegular | 0o4755},
+		{map[string]string{"mode": "41471"}, 9, false, TypeSymlink | 0o777},
+		{map[string]string{"mode": "41471"}, 0, false, TypeRegular | 0o777},
+		{map[string]string{"mode": "41471"}, 4095, false, TypeSymlink | 0o777},
+		{map[string]string{"mode": "41471"}, 4096, false, TypeRegular | 0o777},
+		{map[string]string{"mode": "0010644"}, 0, false, TypeFifo | 0o644},
+		{map[string]string{"mode": "0010644"}, 1, false, TypeRegular | 0o644},
+		{map[string]string{"mode": "0140755"}, 0, false, TypeSocket | 0o755},
+		{map[string]string{"mode": "0020644"}, 0, false, TypeChar | 0o644},
+		{map[string]string{"mode": "0060644"}, 0, false, TypeBlock | 0o644},
+		{map[string]string{"mode": "0170644"}, 0, false, TypeRegular | 0o644},
+		{map[string]string{"mode": "0xFFFFFFFF"}, 0, false, TypeRegular | 0o7777},
+		{map[string]string{"file-permissions": "0100755"}, 1, false, TypeRegular | 0o755},
+		{map[string]string{"file-permissions": "755"}, 1, false, TypeRegular | 0o755},
+		{map[string]string{"file-permissions": "0120777"}, 5, false, TypeSymlink | 0o777},
+		{map[string]string{"mode": "33188", "file-permissions": "0100755"}, 1, false, TypeRegular | 0o644},
+		{map[string]string{"mode": "rw", "file-permissions": "0100755"}, 1, false, TypeRegular | 0o755},
+		{map[string]string{"mode": ""}, 1, false, TypeRegular | 0o640},
+		{map[string]string{"mode": "-1"}, 1, false, TypeRegular | 0o640},
+		{map[string]string{"mode": "4294967296"}, 1, false, TypeRegular | 0o640},
+		{map[string]string{"mode": "3_3"}, 1, false, TypeRegular | 0o640},
+		{map[string]string{"mode": "drwx", "file-permissions": "9"}, 1, true, TypeDir | 0o750},
 	} {
 		obj := objstore.Object{Size: tc.size, LastModified: modified, Attributes: objstore.Attributes{Metadata: tc.metadata}}
 		if got, _, _ := Decode(obj, tc.isDir, defaults); got.Mode != tc.want {
@@ -185,7 +185,7 @@ func TestDecodeOwnerAndTimes(t *testing.T) {
 			Attr{UID: 7, GID: 20, Mtime: time.Unix(9, 0).UTC(), Ctime: modified, Atime: time.Unix(9, 0).UTC()},
 		},
 	} {
-		tc.want.Mode = typeRegular | 0o640
+		tc.want.Mode = TypeRegular | 0o640
 		obj := objstore.Object{Size: 1, LastModified: modified, Attributes: objstore.Attributes{Metadata: tc.metadata}}
 		if got, _, _ := Decode(obj, false, defaults); got != tc.want {
 			t.Errorf("%v:\ngot  %+v\nwant %+v", tc.metadata, got, tc.want)
@@ -276,7 +276,7 @@ func TestAttrRoundTrip(t *testing.T) {
 		}
 		return at.UTC()
 	}
-	types := []uint32{typeRegular, typeDir, typeSymlink, typeFifo, typeSocket, typeChar, typeBlock}
+	types := []uint32{TypeRegular, TypeDir, TypeSymlink, TypeFifo, TypeSocket, TypeChar, TypeBlock}
 	for range 2_000 {
 		kind := types[random.IntN(len(types))]
 		attr := Attr{
@@ -288,7 +288,7 @@ func TestAttrRoundTrip(t *testing.T) {
 		}
 		lineage := Lineage{State: "s", Ino: random.Uint64(), Gen: random.Uint64(), Nonce: "n", Key: KeyHash("k")}
 		foreign := Foreign{ContentType: "text/css", Headers: map[string]string{"Expires": "0"}, Metadata: map[string]string{"a": "b"}}
-		if kind == typeDir {
+		if kind == TypeDir {
 			foreign.ContentType = ""
 		}
 		encoded, err := Encode(attr, lineage, foreign, true)
@@ -296,10 +296,10 @@ func TestAttrRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		obj := objstore.Object{LastModified: modified, Attributes: encoded}
-		if kind == typeSymlink {
+		if kind == TypeSymlink {
 			obj.Size = 1
 		}
-		gotAttr, gotLineage, gotForeign := Decode(obj, kind == typeDir, defaults)
+		gotAttr, gotLineage, gotForeign := Decode(obj, kind == TypeDir, defaults)
 		if gotAttr != attr || gotLineage != lineage || !reflect.DeepEqual(gotForeign, foreign) {
 			t.Fatalf("wrote %+v %+v %+v\nread  %+v %+v %+v\nfrom  %v", attr, lineage, foreign, gotAttr, gotLineage, gotForeign, encoded)
 		}
@@ -324,12 +324,12 @@ func FuzzDecode(f *testing.F) {
 		if !maps.Equal(before, obj.Metadata) {
 			t.Error("Decode changed the object")
 		}
-		switch kind := attr.Mode & typeMask; kind {
-		case typeDir:
+		switch kind := attr.Mode & TypeMask; kind {
+		case TypeDir:
 			if !isDir {
 				t.Errorf("a directory without a slash: %o", attr.Mode)
 			}
-		case typeRegular, typeSymlink, typeFifo, typeSocket, typeChar, typeBlock:
+		case TypeRegular, TypeSymlink, TypeFifo, TypeSocket, TypeChar, TypeBlock:
 			if isDir {
 				t.Errorf("a slash without a directory: %o", attr.Mode)
 			}

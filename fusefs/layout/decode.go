@@ -44,23 +44,23 @@ func decodeMode(metadata map[string]string, size int64, isDir bool, defaults Def
 	}
 	switch {
 	case !ok && isDir:
-		return typeDir | defaults.DirMode&permMask
+		return TypeDir | defaults.DirMode&permMask
 	case !ok:
-		return typeRegular | defaults.FileMode&permMask
+		return TypeRegular | defaults.FileMode&permMask
 	case isDir:
-		return typeDir | mode&permMask
+		return TypeDir | mode&permMask
 	}
-	switch mode & typeMask {
-	case typeSymlink:
+	switch mode & TypeMask {
+	case TypeSymlink:
 		if 0 < size && size <= maxTarget {
-			return typeSymlink | mode&permMask
+			return TypeSymlink | mode&permMask
 		}
-	case typeFifo, typeSocket, typeChar, typeBlock:
+	case TypeFifo, TypeSocket, TypeChar, TypeBlock:
 		if size == 0 {
-			return mode & (typeMask | permMask)
+			return mode & (TypeMask | permMask)
 		}
 	}
-	return typeRegular | mode&permMask
+	return TypeRegular | mode&permMask
 }
 
 // decodeID reads a user or group. The highest number is no id: chown(2) means "keep" by it.

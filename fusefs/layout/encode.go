@@ -48,7 +48,7 @@ func Encode(attr Attr, lineage Lineage, foreign Foreign, changed bool) (objstore
 
 	contentType := foreign.ContentType
 	switch {
-	case attr.Mode&typeMask == typeDir:
+	case attr.Mode&TypeMask == TypeDir:
 		contentType = xDirectory
 	case contentType == "":
 		contentType = octetStream
@@ -74,7 +74,7 @@ func (a Attr) encode(metadata map[string]string) {
 }
 
 func isDevice(mode uint32) bool {
-	return mode&typeMask == typeBlock || mode&typeMask == typeChar
+	return mode&TypeMask == TypeBlock || mode&TypeMask == TypeChar
 }
 
 // metadataSize counts as MinIO does, the prefix of the header included. AWS counts less.

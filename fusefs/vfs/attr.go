@@ -6,23 +6,19 @@ import (
 	"time"
 
 	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
 )
 
-// The type bits of st_mode.
+// The permission bits of st_mode.
 const (
-	typeMask    = 0o170000
-	typeDir     = 0o040000
-	typeRegular = 0o100000
-	typeSymlink = 0o120000
-
 	permMask = 0o7777
 	setUID   = 0o4000
 	setGID   = 0o2000
 	groupX   = 0o0010
 )
 
-func isRegular(n index.Inode) bool { return n.Mode&typeMask == typeRegular }
-func isSymlink(n index.Inode) bool { return n.Mode&typeMask == typeSymlink }
+func isRegular(n index.Inode) bool { return n.Mode&layout.TypeMask == layout.TypeRegular }
+func isSymlink(n index.Inode) bool { return n.Mode&layout.TypeMask == layout.TypeSymlink }
 
 // attrOf shows an inode as stat(2) does.
 func attrOf(n index.Inode) Attr {
@@ -73,7 +69,7 @@ func (fs *FS) SetAttr(ctx context.Context, ino Ino, set SetAttr, _ Caller) (Attr
 func apply(n *index.Inode, set SetAttr, now time.Time) bool {
 	changed := false
 	if set.Mode != nil {
-		n.Mode = n.Mode&typeMask | *set.Mode&permMask
+		n.Mode = n.Mode&layout.TypeMask | *set.Mode&permMask
 		changed = true
 	}
 	if set.UID != nil {

@@ -13,7 +13,7 @@ import (
 // Mkdir makes a directory. Errors: ErrExist, ErrNameTooLong.
 func (fs *FS) Mkdir(ctx context.Context, parent Ino, name string, mode uint32, who Caller) (Entry, error) {
 	n := index.Inode{
-		Mode: typeDir | mode&permMask, UID: who.UID, GID: who.GID, AttrGen: 1,
+		Mode: layout.TypeDir | mode&permMask, UID: who.UID, GID: who.GID, AttrGen: 1,
 		// What was just made is empty, and known to be.
 		Dir: &index.Dir{Listed: true, ListedAt: coarseNow()},
 	}
@@ -29,7 +29,7 @@ func (fs *FS) Symlink(ctx context.Context, parent Ino, name, target string, who 
 		return Entry{}, ErrNameTooLong
 	}
 	n := index.Inode{
-		Mode: typeSymlink | 0o777, UID: who.UID, GID: who.GID, Gen: 1,
+		Mode: layout.TypeSymlink | 0o777, UID: who.UID, GID: who.GID, Gen: 1,
 		Target: target, Size: int64(len(target)),
 	}
 	return fs.make(ctx, parent, name, n, settleFile)
@@ -40,7 +40,7 @@ const targetMax = 4095
 
 // Create makes a regular file and opens it as the handle fh.
 func (fs *FS) Create(ctx context.Context, parent Ino, name string, mode, openFlags uint32, fh uint64, who Caller) (Entry, OpenResult, error) {
-	n := index.Inode{Mode: typeRegular | mode&permMask, UID: who.UID, GID: who.GID, Gen: 1}
+	n := index.Inode{Mode: layout.TypeRegular | mode&permMask, UID: who.UID, GID: who.GID, Gen: 1}
 	e, err := fs.make(ctx, parent, name, n, settleOpen)
 	if errors.Is(err, ErrExist) && openFlags&openExcl == 0 {
 		// Somebody was quicker, or the kernel did not know of it.

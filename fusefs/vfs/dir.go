@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
 )
 
 // Cookies of "." and ".."; those of names are the index's, which leaves these free.
@@ -42,7 +43,7 @@ func (fs *FS) ReadDir(ctx context.Context, fh, cookie uint64, plus bool, emit fu
 	if err != nil {
 		return notExist(err)
 	}
-	if cookie < cookieDot && !emit(DirEntry{Name: ".", Ino: h.ino, Type: typeDir, Cookie: cookieDot}) {
+	if cookie < cookieDot && !emit(DirEntry{Name: ".", Ino: h.ino, Type: layout.TypeDir, Cookie: cookieDot}) {
 		return nil
 	}
 	if cookie < cookieDotDot {
@@ -50,7 +51,7 @@ func (fs *FS) ReadDir(ctx context.Context, fh, cookie uint64, plus bool, emit fu
 		if names, err := fs.Index.Names(h.ino); err == nil && len(names) > 0 {
 			parent = names[0].Parent
 		}
-		if !emit(DirEntry{Name: "..", Ino: parent, Type: typeDir, Cookie: cookieDotDot}) {
+		if !emit(DirEntry{Name: "..", Ino: parent, Type: layout.TypeDir, Cookie: cookieDotDot}) {
 			return nil
 		}
 	}
@@ -113,7 +114,7 @@ func (fs *FS) readNames(ctx context.Context, dir index.Inode, after uint64, plus
 func (fs *FS) fill(e *DirEntry, dir, n index.Inode, plus bool) {
 	e.Ino = n.Ino
 	if !n.Vague || n.Dir != nil {
-		e.Type = n.Mode & typeMask
+		e.Type = n.Mode & layout.TypeMask
 	}
 	if plus {
 		entry := fs.entry(dir, n)

@@ -163,7 +163,7 @@ func (s *scan) enterNew(c *change, f found, name string) error {
 // enterDir enters a directory that a common prefix shows. Its attributes are asked for
 // when somebody wants them.
 func enterDir(c *change, parent Ino, name string) error {
-	n := index.Inode{Ino: c.NewIno(), Mode: typeDir, Nlink: 1, Vague: true, Dir: &index.Dir{}}
+	n := index.Inode{Ino: c.NewIno(), Mode: layout.TypeDir, Nlink: 1, Vague: true, Dir: &index.Dir{}}
 	return errors.Join(c.PutInode(n), c.Enter(parent, name, n.Ino))
 }
 
@@ -177,7 +177,7 @@ func (s *scan) enterKnown(c *change, f found, n index.Inode, k index.Key) error 
 		c.do(after)
 	}
 	now, err := c.Inode(n.Ino)
-	if err != nil || n.Vague || now.Mode&typeMask == n.Mode&typeMask {
+	if err != nil || n.Vague || now.Mode&layout.TypeMask == n.Mode&layout.TypeMask {
 		return err // nobody was told the type of a vague inode
 	}
 	// The kernel does not know inodes that change their type: another one takes the name.

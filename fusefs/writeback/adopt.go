@@ -8,8 +8,6 @@ import (
 	"objvol/objstore"
 )
 
-const typeBits = 0o170000
-
 // Import enters an object that the index does not know as a new inode. The key's record
 // becomes the new inode's.
 func Import(tx *index.Tx, parent index.Ino, name, key string, obj objstore.Object, attr layout.Attr, foreign index.Foreign) (index.Ino, error) {

@@ -137,4 +137,4 @@ func (w *Writeback) refused(j *job, cause error) error {
 }
 
 // isRegular reports whether an inode is a regular file.
-func isRegular(n index.Inode) bool { return n.Mode&typeBits == 0o100000 }
+func isRegular(n index.Inode) bool { return n.Mode&layout.TypeMask == layout.TypeRegular }

@@ -93,7 +93,7 @@ func (w *Writeback) contested(tx *index.Tx, k index.Key, head objstore.Object, a
 		k.Owner = n.Ino
 		n.Placed, n.Sending = k.Key, ""
 		return nil, errors.Join(tx.PutKey(k), tx.PutInode(n))
-	case n.Placed == k.Key && n.Gen == n.PlacedGen && attr.Mode&typeBits == n.Mode&typeBits:
+	case n.Placed == k.Key && n.Gen == n.PlacedGen && attr.Mode&layout.TypeMask == n.Mode&layout.TypeMask:
 		// Only attributes of ours are on their way: they go on to the new content.
 		return w.adopt(tx, n, k, attr, true)
 	}
