@@ -104,6 +104,7 @@ func boot(t *testing.T) machine {
 		exec unshare --pid --fork --kill-child --mount --uts --ipc --cgroup --net --mount-proc sh -euc '
 			mount -t tmpfs tmpfs /run
 			mount --bind "$1" /var/lib
+			umount -l /sys/fs/cgroup 2>/dev/null || : # of the namespaces around this one
 			mount -t cgroup2 cgroup2 /sys/fs/cgroup
 			exec env -i container=test SYSTEMD_UNIT_PATH="$2" PATH="$PATH" \
 				/lib/systemd/systemd --unit=basic.target --log-target=console --show-status=no
