@@ -67,6 +67,7 @@ func busy() *Metrics {
 			Mounted: true, References: 2, Failing: true,
 			DirtyBytes: 4096, DirtyFiles: 1, QueueLength: 3,
 			CacheBytes: 1 << 20, CacheHits: 7, CacheMisses: 2, Conflicts: 1,
+			Hidden: map[string]int64{"empty component": 3, "component . or ..": 0},
 		}
 	})
 	v.Operation("create", 30*time.Microsecond, 0, false)
@@ -78,7 +79,7 @@ func busy() *Metrics {
 	v.Operation("flush", 20*time.Microsecond, 0, false)
 	v.Operation("lookup", 8*time.Microsecond, 0, true)
 	v.Operation("getattr", 2*time.Microsecond, 0, false)
-	v.Operation("tmpfile", time.Microsecond, 0, false)
+	v.Operation("notify_reply", time.Microsecond, 0, false)
 	v.Request("put", "ok", 20*time.Millisecond, 4096, 0)
 	v.Request("get", "ok", 35*time.Millisecond, 0, 8192)
 	v.Request("put", "unavailable", time.Second, 100, 0)

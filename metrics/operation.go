@@ -15,6 +15,7 @@ var ioOperations = map[string]string{
 	"fsyncdir": "fsync",
 	"open":     "open",
 	"create":   "open",
+	"tmpfile":  "open",
 	"close":    "close",
 	"flush":    "close",
 }

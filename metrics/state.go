@@ -19,6 +19,8 @@ type State struct {
 	CacheHits   uint64 // reads answered by the cache, since the volume was mounted
 	CacheMisses uint64 // reads that waited for the bucket, since the volume was mounted
 	Conflicts   uint64 // files kept under another name, since the volume was mounted
+
+	Hidden map[string]int64 // objects that no file can stand for, by reason, as far as they were listed
 }
 
 // SetSource says whom to ask for the volume's state at a scrape; nil stands for the zero
@@ -48,11 +50,16 @@ type states struct {
 	table   []stateMetric
 }
 
+var hiddenDesc = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", "hidden_keys"),
+	"Objects of other tools that cannot be shown as files, in the directories that were listed since the volume was mounted.",
+	[]string{"reason", "volume"}, nil)
+
 var mountsDesc = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", "mounts"), "Volumes that are mounted on this host.", nil, nil)
 
 // Describe sends the definitions.
 func (s *states) Describe(ch chan<- *prometheus.Desc) {
 	ch <- mountsDesc
+	ch <- hiddenDesc
 	for _, d := range s.table {
 		ch <- d.desc
 	}
@@ -68,6 +75,9 @@ func (s *states) Collect(ch chan<- prometheus.Metric) {
 		}
 		for _, d := range s.table {
 			ch <- prometheus.MustNewConstMetric(d.desc, d.kind, d.value(state), name)
+		}
+		for reason, n := range state.Hidden {
+			ch <- prometheus.MustNewConstMetric(hiddenDesc, prometheus.GaugeValue, float64(n), reason, name)
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(mountsDesc, prometheus.GaugeValue, float64(mounts))

@@ -3,6 +3,7 @@ package objstoretest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,7 +23,7 @@ import (
 
 // Server is a MinIO server that runs for tests, without any bucket yet.
 type Server struct {
-	Endpoint  string // http://127.0.0.1:port
+	Endpoint  string // http://127.0.0.1:port; https if it is secure
 	AccessKey string
 	SecretKey string
 }
@@ -122,12 +123,19 @@ func startMinIO(dir string) (server Server, stop func(), err error) {
 		return Server{}, nil, err
 	}
 	// Between the choice of a port and its use another program may take it.
+	var last error
 	for range 3 {
-		if server, stop, err = startMinIOOnce(program, dir); err == nil {
-			return server, stop, nil
+		address, err := freeAddress("127.0.0.1")
+		if err != nil {
+			return Server{}, nil, err
 		}
+		p, err := startMinIOAt(program, dir, address)
+		if err == nil {
+			return p.server, p.end, nil
+		}
+		last = err
 	}
-	return Server{}, nil, err
+	return Server{}, nil, last
 }
 
 func minioProgram() (string, error) {
@@ -152,14 +160,27 @@ func exists(path string) error {
 	return err
 }
 
-func startMinIOOnce(program, dir string) (Server, func(), error) {
-	address, err := freeAddress()
-	if err != nil {
-		return Server{}, nil, err
-	}
+// process is a server that runs.
+type process struct {
+	server Server
+	cmd    *exec.Cmd
+	ended  chan struct{}
+}
+
+// end kills the server and waits for its end.
+func (p *process) end() {
+	_ = p.cmd.Process.Kill() // the only error is that it has ended
+	<-p.ended
+}
+
+// startMinIOAt runs a server on an address. It is secure if certsDir has a certificate.
+func startMinIOAt(program, dir, address string) (*process, error) {
 	server := Server{Endpoint: "http://" + address, AccessKey: "objvol-test", SecretKey: "objvol-test-secret"}
+	if exists(filepath.Join(certsDir(dir), "public.crt")) == nil {
+		server.Endpoint = "https://" + address
+	}
 	var output bytes.Buffer
-	cmd := exec.Command(program, "server", "--quiet", "--address", address, "--certs-dir", filepath.Join(dir, "certs"), filepath.Join(dir, "data"))
+	cmd := exec.Command(program, "server", "--quiet", "--address", address, "--certs-dir", certsDir(dir), filepath.Join(dir, "data"))
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.Env = []string{
 		"HOME=" + dir,
@@ -173,9 +194,10 @@ func startMinIOOnce(program, dir string) (Server, func(), error) {
 	// A test program that is killed takes its server with it. The kernel means the
 	// thread that started it, which therefore waits for its end.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error, 1), make(chan struct{})
+	p := &process{server, cmd, make(chan struct{})}
+	started := make(chan error, 1)
 	go func() {
-		defer close(ended)
+		defer close(p.ended)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -185,21 +207,17 @@ func startMinIOOnce(program, dir string) (Server, func(), error) {
 		}
 	}()
 	if err := <-started; err != nil {
-		return Server{}, nil, err
+		return nil, err
 	}
-	stop := func() {
-		_ = cmd.Process.Kill() // the only error is that it has ended
-		<-ended
+	if err := awaitLive(server.Endpoint, p.ended); err != nil {
+		p.end()
+		return nil, fmt.Errorf("MinIO on %s: %w\n%s", address, err, output.Bytes())
 	}
-	if err := awaitLive(server.Endpoint, ended); err != nil {
-		stop()
-		return Server{}, nil, fmt.Errorf("MinIO on %s: %w\n%s", address, err, output.Bytes())
-	}
-	return server, stop, nil
+	return p, nil
 }
 
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddress(host string) (string, error) {
+	listener, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		return "", err
 	}
@@ -225,6 +243,12 @@ func awaitLive(endpoint string, ended <-chan struct{}) error {
 	}
 }
 
+// prober asks whether a server lives, not who it is.
+var prober = &http.Client{Transport: &http.Transport{
+	DisableKeepAlives: true,
+	TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+}}
+
 // live asks whether the server takes requests. The path named live would answer yes
 // before it does.
 func live(ctx context.Context, endpoint string) error {
@@ -232,7 +256,7 @@ func live(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := prober.Do(req)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestMinIO(t *testing.T) {
@@ -73,5 +74,32 @@ func TestMinIOMissing(t *testing.T) {
 		if fake.skipped != skipped || fake.failed == skipped {
 			t.Errorf("OBJVOL_REQUIRE=%q: skipped %v, failed %v", require, fake.skipped, fake.failed)
 		}
+	}
+}
+
+func TestStoppableMinIO(t *testing.T) {
+	s := StoppableMinIO(t)
+	first := s.Server
+	s.Freeze()
+	if s.Asked() {
+		t.Error("asked, and nobody has")
+	}
+	answer := make(chan error, 1)
+	go func() { answer <- live(t.Context(), s.Endpoint) }()
+	for end := time.Now().Add(startLimit); !s.Asked(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not asked")
+		}
+	}
+	s.Kill()
+	if err := <-answer; err == nil {
+		t.Error("a server that is frozen answers")
+	}
+	s.Start()
+	if s.Server != first {
+		t.Errorf("%+v became %+v", first, s.Server)
+	}
+	if err := live(t.Context(), s.Endpoint); err != nil {
+		t.Error(err)
 	}
 }
