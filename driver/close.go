@@ -26,9 +26,9 @@ func (d *Driver) Close(ctx context.Context) error {
 
 	results := make(chan error, len(volumes))
 	for _, v := range volumes {
-		go func() { results <- about(v.spec.Name, v.close(ctx, patient)) }()
+		go func() { results <- about(v.spec.Name, d.closeVolume(ctx, patient, v)) }()
 	}
-	errs := []error{d.server.Shutdown(ctx)}
+	errs := []error{d.server.Shutdown(patient)}
 	for range volumes {
 		errs = append(errs, <-results)
 	}
@@ -54,20 +54,23 @@ func after(ctx context.Context, more time.Duration) (context.Context, context.Ca
 	}
 }
 
-// close unmounts the volume at the end, draining until ctx ends, and waits until patient
-// ends for whatever hangs.
-func (v *volume) close(ctx, patient context.Context) error {
+// closeVolume unmounts a volume at the end, draining until ctx ends, and waits until patient
+// ends for whatever hangs. What an Unmount could not send is told again.
+func (d *Driver) closeVolume(ctx, patient context.Context, v *volume) error {
 	if err := v.turn.take(patient); err != nil {
 		return err
 	}
 	result := make(chan error, 1)
 	go func() {
 		defer v.turn.release()
-		if v.mount == nil {
+		switch {
+		case v.mount != nil:
+			result <- v.detach(ctx)
+		case v.watched:
+			result <- recovered(func() error { return d.checkPending(ctx, v) })
+		default:
 			result <- nil
-			return
 		}
-		result <- v.detach(ctx)
 	}()
 	select {
 	case err := <-result:

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // option is one -o key=value. A new one has three places: its field in Spec, its row in
@@ -29,7 +30,7 @@ type option struct {
 var options = []option{
 	place(word("endpoint", parseEndpoint, func(s *Spec) *string { return &s.Endpoint },
 		"url", "endpoint-url", "endpoint-url-s3", "s3fs-endpoint")),
-	place(word("region", notEmpty, func(s *Spec) *string { return &s.Region },
+	place(word("region", oneLine, func(s *Spec) *string { return &s.Region },
 		"default-region", "location-constraint", "s3fs-region")),
 	place(word("bucket", parseBucket, func(s *Spec) *string { return &s.Bucket }, "bucket-name", "src")),
 	place(word("prefix", parsePrefix, func(s *Spec) *string { return &s.Prefix }, "subdir", "folder")),
@@ -40,7 +41,7 @@ var options = []option{
 	secret("session-token", func(s *Spec) *Secret { return &s.SessionToken }, "awssessiontoken"),
 	word("access-key-file", parseFile, func(s *Spec) *string { return &s.AccessKeyFile }),
 	word("secret-key-file", parseFile, func(s *Spec) *string { return &s.SecretKeyFile }),
-	word("profile", notEmpty, func(s *Spec) *string { return &s.Profile }),
+	word("profile", oneLine, func(s *Spec) *string { return &s.Profile }),
 	word("credentials-file", parseFile, func(s *Spec) *string { return &s.CredentialsFile },
 		"shared-credentials-file", "passwd-file"),
 	value("path-style", parseBool, strconv.FormatBool, func(s *Spec) *bool { return &s.PathStyle },
@@ -85,10 +86,8 @@ func word[T ~string](key string, parse func(string) (T, error), field func(*Spec
 
 func secret(key string, field func(*Spec) *Secret, aliases ...string) option {
 	parse := func(text string) (Secret, error) {
-		if text == "" {
-			return Secret{}, errors.New("is empty")
-		}
-		return NewSecret(text), nil
+		text, err := oneLine(text)
+		return NewSecret(text), err
 	}
 	o := value(key, parse, Secret.String, field, aliases...)
 	o.secret = true
@@ -114,9 +113,14 @@ func oneOf[T ~string](valid ...T) func(string) (T, error) {
 	}
 }
 
-func notEmpty(text string) (string, error) {
-	if text == "" {
+// oneLine reads what is sent in the header of a request. Its errors do not show it: it may
+// be a secret.
+func oneLine(text string) (string, error) {
+	switch {
+	case text == "":
 		return "", errors.New("is empty")
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return "", errors.New("has a line break or another control character in it")
 	}
 	return text, nil
 }

@@ -269,6 +269,29 @@ func TestCloseDrainsWithinItsContext(t *testing.T) {
 	})
 }
 
+// TestCloseDuringAnUnmount has no time for a draining that is under way: the Unmount and
+// Close both say what is left.
+func TestCloseDuringAnUnmount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := Pending{Files: 1, Bytes: 5, Names: []string{"p"}}
+		f := &fakeMounter{
+			drain:   func(ctx context.Context) { <-ctx.Done() },
+			unmount: func(context.Context) error { return &PendingError{left} },
+			pending: func(context.Context, Spec) (Pending, error) { return left, nil },
+		}
+		d := open(t, stateDir(t), f)
+		create(t, d, "v")
+		mount(t, d, "v", "x")
+		unmounted := make(chan error, 1)
+		go func() { unmounted <- d.Unmount("v", "x") }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		wantTime(t, "Close", took(func() { wantErr(t, d.Close(ctx), `volume "v"`, "1 file, 5 bytes (p)") }), 5*time.Second)
+		wantErr(t, <-unmounted, "1 file, 5 bytes (p)")
+	})
+}
+
 // TestCloseWhileBusy closes during a drain and during a mount that hangs.
 func TestCloseWhileBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

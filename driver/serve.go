@@ -54,8 +54,8 @@ func newServer(d *Driver) *http.Server {
 
 // routes is the protocol. Each answer has Err beside what the library's type has.
 func (d *Driver) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /Plugin.Activate", func(w http.ResponseWriter, r *http.Request) {
+	all := methods{}
+	all["/Plugin.Activate"] = func(w http.ResponseWriter, r *http.Request) {
 		d.serve(w, r, "Activate", nil, nil, func(docker.Driver) (any, error) {
 			// An epoch that cannot be written still holds for this process.
 			if err := d.Activate(); err != nil {
@@ -66,12 +66,12 @@ func (d *Driver) routes() http.Handler {
 				Err        string
 			}{Implements: []string{"VolumeDriver"}}, nil
 		})
-	})
-	endpoint(d, mux, "Create", func(q *docker.CreateRequest) string { return q.Name },
+	}
+	endpoint(d, all, "Create", func(q *docker.CreateRequest) string { return q.Name },
 		func(api docker.Driver, q *docker.CreateRequest) (any, error) { return done{}, api.Create(q) })
-	endpoint(d, mux, "Remove", func(q *docker.RemoveRequest) string { return q.Name },
+	endpoint(d, all, "Remove", func(q *docker.RemoveRequest) string { return q.Name },
 		func(api docker.Driver, q *docker.RemoveRequest) (any, error) { return done{}, api.Remove(q) })
-	endpoint(d, mux, "Mount", func(q *docker.MountRequest) string { return q.Name },
+	endpoint(d, all, "Mount", func(q *docker.MountRequest) string { return q.Name },
 		func(api docker.Driver, q *docker.MountRequest) (any, error) {
 			answer, err := api.Mount(q)
 			return struct {
@@ -79,9 +79,9 @@ func (d *Driver) routes() http.Handler {
 				done
 			}{MountResponse: answer}, err
 		})
-	endpoint(d, mux, "Unmount", func(q *docker.UnmountRequest) string { return q.Name },
+	endpoint(d, all, "Unmount", func(q *docker.UnmountRequest) string { return q.Name },
 		func(api docker.Driver, q *docker.UnmountRequest) (any, error) { return done{}, api.Unmount(q) })
-	endpoint(d, mux, "Path", func(q *docker.PathRequest) string { return q.Name },
+	endpoint(d, all, "Path", func(q *docker.PathRequest) string { return q.Name },
 		func(api docker.Driver, q *docker.PathRequest) (any, error) {
 			answer, err := api.Path(q)
 			return struct {
@@ -89,7 +89,7 @@ func (d *Driver) routes() http.Handler {
 				done
 			}{PathResponse: answer}, err
 		})
-	endpoint(d, mux, "Get", func(q *docker.GetRequest) string { return q.Name },
+	endpoint(d, all, "Get", func(q *docker.GetRequest) string { return q.Name },
 		func(api docker.Driver, q *docker.GetRequest) (any, error) {
 			answer, err := api.Get(q)
 			return struct {
@@ -97,7 +97,7 @@ func (d *Driver) routes() http.Handler {
 				done
 			}{GetResponse: answer}, err
 		})
-	mux.HandleFunc("POST /VolumeDriver.List", func(w http.ResponseWriter, r *http.Request) {
+	all["/VolumeDriver.List"] = func(w http.ResponseWriter, r *http.Request) {
 		d.serve(w, r, "List", nil, nil, func(api docker.Driver) (any, error) {
 			answer, err := api.List()
 			return struct {
@@ -105,35 +105,43 @@ func (d *Driver) routes() http.Handler {
 				done
 			}{ListResponse: answer}, err
 		})
-	})
-	mux.HandleFunc("POST /VolumeDriver.Capabilities", func(w http.ResponseWriter, r *http.Request) {
+	}
+	all["/VolumeDriver.Capabilities"] = func(w http.ResponseWriter, r *http.Request) {
 		d.serve(w, r, "Capabilities", nil, nil, func(api docker.Driver) (any, error) {
 			return struct {
 				*docker.CapabilitiesResponse
 				done
 			}{CapabilitiesResponse: api.Capabilities()}, nil
 		})
-	})
-	return mux
+	}
+	return all
 }
 
 // done is the part of an answer that every one has.
 type done struct{ Err string }
 
 // endpoint serves one method that takes a request of type Q.
-func endpoint[Q any](d *Driver, mux *http.ServeMux, method string, name func(*Q) string, call func(docker.Driver, *Q) (any, error)) {
-	mux.HandleFunc("POST /VolumeDriver."+method, func(w http.ResponseWriter, r *http.Request) {
+func endpoint[Q any](d *Driver, all methods, method string, name func(*Q) string, call func(docker.Driver, *Q) (any, error)) {
+	all["/VolumeDriver."+method] = func(w http.ResponseWriter, r *http.Request) {
 		var q Q
 		d.serve(w, r, method, &q, func() string { return name(&q) },
 			func(api docker.Driver) (any, error) { return call(api, &q) })
-	})
+	}
 }
 
 // badRequest is a request that says nothing.
 type badRequest struct{ error }
 
+func (b badRequest) Unwrap() error { return b.error }
+
+// errLost is a request without a body. An engine repeats a request whose connection broke,
+// but the buffer of its body was drained by the first attempt.
+var errLost = errors.New("the request was lost in a restart of the plugin and came without its body; try again")
+
 // serve reads a request into q (nil: whatever it says), makes the call and answers. A panic
-// is an answer too.
+// is an answer too. A Get that was lost has none: an engine takes any error for "no such
+// volume" and forgets the volume's labels and users, but a broken connection for a driver
+// that is away.
 func (d *Driver) serve(w http.ResponseWriter, r *http.Request, method string, q any, name func() string, call func(docker.Driver) (any, error)) {
 	start := time.Now()
 	var answer any
@@ -149,6 +157,10 @@ func (d *Driver) serve(w http.ResponseWriter, r *http.Request, method string, q 
 		answer, err = call(request{d, r.Context()})
 		return err
 	})
+	if method == "Get" && errors.Is(err, errLost) {
+		d.log.Warn("not answered", "method", method, "err", err)
+		panic(http.ErrAbortHandler)
+	}
 	if name != nil && label == "" && d.knows(name()) { // made by this call
 		label = name()
 	}
@@ -159,9 +171,7 @@ func (d *Driver) serve(w http.ResponseWriter, r *http.Request, method string, q 
 			status = http.StatusBadRequest
 		}
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(answer); err != nil {
+	if err := answerWith(w, status, answer); err != nil {
 		d.log.Debug("answer not taken", "method", method, "err", err)
 	}
 	took := time.Since(start)
@@ -199,8 +209,7 @@ func (d *Driver) logCall(ctx context.Context, method string, name func() string,
 	d.log.LogAttrs(ctx, level, "call", attrs...)
 }
 
-// decode reads a JSON object. An engine that repeats a request whose connection broke sends
-// it without its body: the buffer was drained by the first attempt.
+// decode reads a JSON object.
 func decode(body io.Reader, q any) error {
 	data, err := io.ReadAll(body)
 	switch {
@@ -209,7 +218,7 @@ func decode(body io.Reader, q any) error {
 	case q == nil:
 		return nil
 	case len(bytes.TrimSpace(data)) == 0:
-		return errors.New("the request was lost in a restart of the plugin and came without its body; try again")
+		return errLost
 	}
 	if err := json.Unmarshal(data, q); err != nil {
 		return fmt.Errorf("the request is not what the protocol says: %w", err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -43,7 +42,7 @@ type specRecord struct {
 
 // holder is one mount ID's references.
 type holder struct {
-	Count int    `json:"count"` // above zero
+	Count int    `json:"count"` // 1 to maxCount
 	Epoch uint64 `json:"epoch"` // of its last Mount
 }
 
@@ -77,35 +76,6 @@ func openState(path string) (*state, error) {
 		s.file.Volumes = map[string]*record{}
 	}
 	return s, nil
-}
-
-// decodeState reads driver.json of any version up to stateVersion.
-func decodeState(data []byte) (stateFile, error) {
-	var f stateFile
-	var version struct{ Version int }
-	err := json.Unmarshal(data, &version)
-	if err == nil && version.Version > stateVersion {
-		return f, fmt.Errorf("has version %d, this driver reads up to %d: start the newer driver that wrote it", version.Version, stateVersion)
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &f)
-	}
-	if err == nil && version.Version < 1 {
-		err = errors.New("no version")
-	}
-	for name, r := range f.Volumes {
-		switch {
-		case err != nil:
-		case r == nil, r.Spec.ID == "", r.Spec.ID != filepath.Base(r.Spec.ID), r.Spec.ID[0] == '.':
-			err = fmt.Errorf("volume %q has no valid id", name)
-		case r.Holders == nil:
-			r.Holders = map[string]holder{}
-		}
-	}
-	if err != nil {
-		return stateFile{}, fmt.Errorf("is damaged and was left as it is; put a backup in its place, or move it away to start without volumes: %w", err)
-	}
-	return f, nil
 }
 
 // records returns a copy of all volumes.

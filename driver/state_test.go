@@ -158,6 +158,15 @@ func TestStateRefuses(t *testing.T) {
 		`{"version": 1, "volumes": {"v": null}}`: "no valid id",
 		`{"version": 1, "volumes": {"v": {"spec": {"id": "a/b"}}}}`: "no valid id",
 		`{"version": 1, "volumes": {"v": {"spec": {"id": ".."}}}}`:  "no valid id",
+		// What a lenient reader would take for a state with fewer volumes or references.
+		`{"version": 1, "volumes": {"": {"spec": {"id": "a"}}}}`:                                                       "name is empty",
+		`{"version": 1, "volumes": {"v": {"spec": {"id": "a"}}, "w": {"spec": {"id": "a"}}}}`:                          "the same id",
+		`{"version": 1, "volumes": {"v": {"spec": {"id": "a"}}, "v": {"spec": {"id": "b"}}}}`:                          "once too often",
+		`{"version": 1, "volumes": {"v": {"spec": {"id": "a"}}}, "Volumes": null}`:                                     "once too often",
+		`{"version": 1, "volumes": {"v": {"spec": {"id": "a"}, "holdess": {"h": {"count": 1, "epoch": 0}}}}}`:          `"holdess" stands where it has no meaning`,
+		`{"version": 1, "volumes": {"v": {"spec": {"id": "a"}, "holders": {"h": {"count": 0, "epoch": 0}}}}}`:          `holder "h" with count 0`,
+		`{"version": 1, "volumes": {"v": {"spec": {"id": "a"}, "holders": {"h": {"count": 2147483648, "epoch": 0}}}}}`: "count 2147483648",
+		"{\"version\": 1, \"volumes\": {\"v\": {\"spec\": {\"id\": \"a\"}, \"holders\": {\"\xff\": {\"count\": 1}}}}}": "not UTF-8",
 	} {
 		dir := stateDir(t)
 		if err := os.Mkdir(dir, 0o700); err != nil {

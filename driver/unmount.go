@@ -27,10 +27,13 @@ func (d *Driver) unmount(v *volume, id string) error {
 	if !held || left > 0 {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(d.alive, drainTimeout+grace)
+	// A stop that has no time left ends the draining too, and what is left is still told.
+	patient, forget := after(d.alive, grace)
+	defer forget()
+	ctx, cancel := context.WithTimeout(patient, drainTimeout+grace)
 	defer cancel()
 	unmounted := d.await(ctx, func() error {
-		work, cancel := beforeDeadline(ctx)
+		work, cancel := context.WithTimeout(d.alive, drainTimeout)
 		defer cancel()
 		return d.release(work, v)
 	}, nil)

@@ -208,13 +208,16 @@ func (v *volume) detach(ctx context.Context) error {
 func verify(ctx context.Context, m Mount) error {
 	answer := make(chan error, 1)
 	go func() { answer <- recovered(func() error { return m.Verify(ctx) }) }()
+	var err error
 	select {
-	case err := <-answer:
-		if err != nil {
-			return fmt.Errorf("the mountpoint is not the volume: %w", err)
-		}
-		return nil
+	case err = <-answer:
 	case <-ctx.Done():
-		return fmt.Errorf("the mountpoint does not answer: %w", ctx.Err())
 	}
+	switch {
+	case ctx.Err() != nil: // also if it did answer: nobody waits for the mount any more
+		return fmt.Errorf("the mountpoint does not answer: %w", ctx.Err())
+	case err != nil:
+		return fmt.Errorf("the mountpoint is not the volume: %w", err)
+	}
+	return nil
 }
