@@ -63,7 +63,8 @@ func changes(in *fuse.SetAttrIn) vfs.SetAttr {
 		s.Handle = fh
 	}
 	asked := in.Valid &^ (fuse.FATTR_FH | fuse.FATTR_LOCKOWNER)
-	s.KillPriv = asked == 0 || asked&(fuse.FATTR_KILL_SUIDGID|fuse.FATTR_UID|fuse.FATTR_GID) != 0
+	s.Unasked = asked == 0
+	s.KillPriv = s.Unasked || asked&(fuse.FATTR_KILL_SUIDGID|fuse.FATTR_UID|fuse.FATTR_GID) != 0
 	return s
 }
 

@@ -268,8 +268,8 @@ func unlinkedOpen(dir string) error {
 
 // Lines of a size that does not divide a page, so that overlapping appends would show.
 const (
-	appenders = 2
-	lines     = 500
+	appenders = 6
+	lines     = 300
 	lineSize  = 77
 )
 
@@ -306,4 +306,31 @@ func checkLines(dir string) error {
 		return fmt.Errorf("%d bytes of %d processes", len(all), len(next))
 	}
 	return nil
+}
+
+// writeAndRead reads what it wrote, after it wrote to another page of the file.
+func writeAndRead(dir string) error {
+	f, err := os.Create(filepath.Join(dir, "f"))
+	if err != nil {
+		return err
+	}
+	data := bytes.Repeat([]byte("0123456789abcdef"), 64<<10) // 1 MiB
+	for i := range 5 {
+		at := int64(i) * 4096
+		copy(data[at:], strings.Repeat(string(rune('A'+i)), 4096))
+		var st unix.Stat_t
+		if i == 0 {
+			_, err = f.WriteAt(data, 0)
+		} else {
+			_, err = f.WriteAt(data[at:at+4096], at)
+		}
+		if err := errors.Join(err, unix.Fstat(int(f.Fd()), &st)); err != nil {
+			return err
+		}
+		got := make([]byte, len(data))
+		if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, data) {
+			return fmt.Errorf("read other bytes, %w", err)
+		}
+	}
+	return f.Close()
 }

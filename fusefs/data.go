@@ -9,9 +9,20 @@ import (
 )
 
 func (f *front) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
-	e, opened, err := f.fs.Create(request(cancel), vfs.Ino(in.NodeId), name, in.Mode, in.Flags, in.Unique, caller(&in.InHeader))
+	e, opened, err := f.fs.Create(request(cancel), vfs.Ino(in.NodeId), name, in.Mode, in.Flags, in.Unique, creator(&in.InHeader, in.Umask))
 	if err != nil {
 		return f.status(opCreate, in.NodeId, err)
+	}
+	fillEntry(&out.EntryOut, &e)
+	fillOpen(&out.OpenOut, in.Unique, opened)
+	return fuse.OK
+}
+
+// Tmpfile makes a file without a name: O_TMPFILE.
+func (f *front) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
+	e, opened, err := f.fs.Tmpfile(request(cancel), vfs.Ino(in.NodeId), in.Mode, in.Flags, in.Unique, creator(&in.InHeader, in.Umask))
+	if err != nil {
+		return f.status(opTmpfile, in.NodeId, err)
 	}
 	fillEntry(&out.EntryOut, &e)
 	fillOpen(&out.OpenOut, in.Unique, opened)
@@ -22,7 +33,7 @@ func (f *front) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	ctx, ino := request(cancel), vfs.Ino(in.NodeId)
 	if in.Mode&fuse.OPEN_KILL_SUIDGID != 0 {
 		// Before the file is truncated, so that no error leaves it changed and privileged.
-		if _, _, err := f.fs.SetAttr(ctx, ino, vfs.SetAttr{KillPriv: true}, caller(&in.InHeader)); err != nil {
+		if err := f.fs.DropPriv(ctx, ino, caller(&in.InHeader)); err != nil {
 			return f.status(opOpen, in.NodeId, err)
 		}
 	}
@@ -63,7 +74,13 @@ func (r inPlace) Done() {}
 
 // Write hands down the bytes of the request itself. They are gone when it returns.
 func (f *front) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	n, err := f.fs.Write(request(cancel), in.Fh, int64(in.Offset), data, in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0)
+	ctx := request(cancel)
+	if in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 {
+		if err := f.fs.DropPriv(ctx, vfs.Ino(in.NodeId), caller(&in.InHeader)); err != nil {
+			return 0, f.status(opWrite, in.NodeId, err)
+		}
+	}
+	n, err := f.fs.Write(ctx, in.Fh, int64(in.Offset), data)
 	return uint32(n), f.status(opWrite, in.NodeId, err)
 }
 

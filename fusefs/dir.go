@@ -7,7 +7,7 @@ import (
 )
 
 func (f *front) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	if err := f.fs.OpenDir(request(cancel), vfs.Ino(in.NodeId), in.Unique); err != nil {
+	if err := f.fs.OpenDir(request(cancel), vfs.Ino(in.NodeId), in.Flags, in.Unique); err != nil {
 		return f.status(opOpenDir, in.NodeId, err)
 	}
 	out.Fh = in.Unique

@@ -37,11 +37,22 @@
 // for pages that a pending READ holds: were they taken one after the other, its reply
 // could never be sent.
 //
+// # Signals
+//
+// Only a signal that ends the caller interrupts what it waits for, as with a local
+// filesystem, but for reads, which any signal interrupts (interrupt.go).
+//
 // # What the kernel does itself
 //
-// Permissions (default_permissions), the umask, locks of both kinds, and, as it remembers
-// one answer of ENOSYS, refusing extended attributes, fallocate, copy_file_range and
-// O_TMPFILE. Setuid programs work as on a local filesystem (no nosuid), devices do not
+// Permissions (default_permissions), by access control lists too, locks of both kinds and
+// leases, the ranges of a file that fallocate shall collapse or insert (refused), opening
+// fifos, sockets and devices. The umask is left to the vfs, because a default list takes
+// its place; so is what a list and the mode mean for each other. The kernel asks for lists
+// when it judges somebody whom the mode alone does not admit, and for file capabilities
+// before the first write to a file and when it executes one. It remembers the answers until
+// the attributes expire.
+//
+// Setuid programs work as on a local filesystem (no nosuid), devices do not
 // (nodev). Privileges are dropped by the vfs when the kernel says so
 // (HANDLE_KILLPRIV_V2), on the requests that change content or owner.
 //

@@ -78,3 +78,18 @@ func (silent) Get(ctx context.Context, _ string, _ objstore.GetOptions) (io.Read
 	<-ctx.Done()
 	return nil, objstore.Object{}, ctx.Err()
 }
+
+// sleepy is a bucket that takes its time for a listing.
+type sleepy struct {
+	objstore.Bucket
+	pause time.Duration
+}
+
+func (s sleepy) List(ctx context.Context, opts objstore.ListOptions) (objstore.Page, error) {
+	select {
+	case <-time.After(s.pause):
+	case <-ctx.Done():
+		return objstore.Page{}, ctx.Err()
+	}
+	return s.Bucket.List(ctx, opts)
+}

@@ -24,9 +24,8 @@ func newFront(fs *vfs.FS, log *slog.Logger) *front {
 	return &front{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, log: log}
 }
 
-// request is the context of one operation, made of the channel that is closed when the
-// kernel interrupts it. It bounds waiting only: any signal to the caller interrupts,
-// even one that a Go program's own scheduler sends.
+// request is the context of one operation, made of the channel that is closed when it is
+// interrupted. It bounds waiting only: what an operation has begun it ends.
 type request <-chan struct{}
 
 var _ context.Context = request(nil)
@@ -46,4 +45,13 @@ func (request) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 func (request) Value(any) any { return nil }
 
-func caller(h *fuse.InHeader) vfs.Caller { return vfs.Caller{UID: h.Uid, GID: h.Gid} }
+func caller(h *fuse.InHeader) vfs.Caller {
+	return vfs.Caller{UID: h.Uid, GID: h.Gid, InGroup: func(gid uint32) bool { return inGroup(h.Pid, gid) }}
+}
+
+// creator is the caller of an operation that creates something.
+func creator(h *fuse.InHeader, umask uint32) vfs.Caller {
+	who := caller(h)
+	who.Umask = umask
+	return who
+}

@@ -45,6 +45,9 @@ const (
 // writeback cache takes the authority over sizes and times from us. With ASYNC_DIO a read
 // with O_DIRECT waits for its answer where no signal reaches it, not even SIGKILL.
 const capabilities = fuse.CAP_ATOMIC_O_TRUNC | // open(O_TRUNC) is one request, and needs no old content
+	fuse.CAP_DONT_MASK | // a default access control list takes the place of the umask
+	fuse.CAP_POSIX_ACL | // the kernel judges by the lists, and remembers them
+	fuse.CAP_SETXATTR_EXT | // it says when a list costs setgid
 	fuse.CAP_HANDLE_KILLPRIV_V2 | // without it the kernel asks for an xattr before every write
 	fuse.CAP_READDIRPLUS_AUTO // attributes with the names where someone looks at them
 
@@ -127,11 +130,12 @@ func protocolOptions(log *slog.Logger) *fuse.MountOptions {
 		MaxWrite:          maxWrite,
 		MaxBackground:     maxBackground,
 		ExtraCapabilities: capabilities,
+		// The kernel's pages go when we say so: it would drop them at every change of the
+		// modification time, those of a program's own writes included.
+		ExplicitDataCacheControl: true,
 		// Nothing registers backing files.
 		DisabledCapabilities: fuse.CAP_PASSTHROUGH,
-		// The kernel remembers the refusal and does not ask again.
-		DisableXAttrs: true,
-		Logger:        slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Logger:               slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

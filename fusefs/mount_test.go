@@ -14,6 +14,7 @@ import (
 	"objvol/fusefs"
 	"objvol/fusefs/mounttest"
 	"objvol/fusefs/vfs"
+	"objvol/objstore/memory"
 )
 
 // mounted mounts fs for a test, and unmounts it and waits for its end afterwards.
@@ -43,10 +44,16 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-func TestAppendFromTwoProcesses(t *testing.T) {
+func TestAppendFromManyProcesses(t *testing.T) {
 	s := mounted(t, volume(t), fusefs.Options{})
 	together(t, s.Dir(), "append lines", appenders)
 	mounttest.Run(t, s.Dir(), "append: check")
+}
+
+func TestExclusiveCreateByManyProcesses(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	together(t, s.Dir(), "exclusive", 6)
+	mounttest.Run(t, s.Dir(), "exclusive: check")
 }
 
 func TestManyProcesses(t *testing.T) {
@@ -88,6 +95,14 @@ func TestReadOnly(t *testing.T) {
 func TestAReadThatWaitsIsInterrupted(t *testing.T) {
 	s := mounted(t, blocked(t), fusefs.Options{})
 	mounttest.Run(t, s.Dir(), "interrupt")
+}
+
+// No signal but one that ends the program interrupts a lookup or a listing.
+func TestALookupIsNotInterrupted(t *testing.T) {
+	s := mounted(t, volumeOn(t, sleepy{memory.New(memory.Options{}), 500 * time.Millisecond}), fusefs.Options{})
+	mounttest.Run(t, s.Dir(), "stat with signals")
+	never := mounted(t, volumeOn(t, sleepy{memory.New(memory.Options{}), time.Hour}), fusefs.Options{})
+	mounttest.Run(t, never.Dir(), "end a list")
 }
 
 func TestReadsThatWaitStarveNobody(t *testing.T) {
@@ -235,6 +250,20 @@ func TestObserver(t *testing.T) {
 	}
 }
 
+// TestPagesOutliveOwnWrites: what a program wrote, or read, is read from the kernel's pages
+// after it wrote elsewhere in the file.
+func TestPagesOutliveOwnWrites(t *testing.T) {
+	counts := newCounter()
+	s := mounted(t, volume(t), fusefs.Options{Observer: counts})
+	mounttest.Run(t, s.Dir(), "write and read")
+	if n := counts.get("read"); n > 0 {
+		t.Errorf("%d reads of what was in the kernel's pages", n)
+	}
+	if counts.get("write") == 0 {
+		t.Error("nothing was written")
+	}
+}
+
 // counter counts operations and their bytes.
 type counter struct {
 	mu    sync.Mutex // protects what follows
@@ -270,6 +299,7 @@ func TestWhatIsAgreedWithTheKernel(t *testing.T) {
 	for name, flag := range map[string]uint64{
 		"ATOMIC_O_TRUNC": fuse.CAP_ATOMIC_O_TRUNC, "HANDLE_KILLPRIV_V2": fuse.CAP_HANDLE_KILLPRIV_V2,
 		"PARALLEL_DIROPS": fuse.CAP_PARALLEL_DIROPS, "READDIRPLUS": fuse.CAP_READDIRPLUS, "MAX_PAGES": fuse.CAP_MAX_PAGES,
+		"POSIX_ACL": fuse.CAP_POSIX_ACL, "DONT_MASK": fuse.CAP_DONT_MASK, "SETXATTR_EXT": fuse.CAP_SETXATTR_EXT,
 	} {
 		if offered&flag != 0 && agreed&flag == 0 {
 			t.Errorf("%s is not used", name)
@@ -282,5 +312,22 @@ func TestWhatIsAgreedWithTheKernel(t *testing.T) {
 		if agreed&flag != 0 {
 			t.Errorf("%s is used", name)
 		}
+	}
+}
+
+func TestAccessControlListsAreEnforced(t *testing.T) {
+	s := mounted(t, volume(t), fusefs.Options{})
+	mounttest.Run(t, s.Dir(), "acl: prepare")
+	mounttest.RunAs(t, s.Dir(), "acl: other", other)
+}
+
+// The kernel asks whether there are privileges to drop before the first write to a file,
+// and then no more.
+func TestWritesDoNotAskForXattrs(t *testing.T) {
+	counts := newCounter()
+	s := mounted(t, volume(t), fusefs.Options{Observer: counts})
+	mounttest.Run(t, s.Dir(), "write 4 KiB pieces")
+	if written, xattrs := counts.get("write"), counts.get("getxattr"); written < pieces || xattrs > 5 {
+		t.Errorf("%d writes came with %d requests for an extended attribute", written, xattrs)
 	}
 }

@@ -57,8 +57,8 @@ func directories(dir string) error {
 
 // removedDirectory is a directory that is gone while someone has it open.
 func removedDirectory(dir string) error {
-	path := filepath.Join(dir, "d")
-	if err := os.Mkdir(path, 0o755); err != nil {
+	path, other := filepath.Join(dir, "d"), filepath.Join(dir, "other")
+	if err := must(os.Mkdir(path, 0o755), os.WriteFile(other, nil, 0o644)); err != nil {
 		return err
 	}
 	d, err := os.Open(path)
@@ -68,8 +68,25 @@ func removedDirectory(dir string) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	_, err = unix.Openat(int(d.Fd()), "f", unix.O_CREAT|unix.O_WRONLY, 0o644)
-	return must(expect("create in a removed directory", err, syscall.ENOENT), d.Close(), lists(dir))
+	at := int(d.Fd())
+	_, create := unix.Openat(at, "f", unix.O_CREAT|unix.O_WRONLY, 0o644)
+	_, tmpfile := unix.Openat(at, ".", unix.O_TMPFILE|unix.O_RDWR, 0o600)
+	_, read := unix.Getdents(at, make([]byte, 4096))
+	var st unix.Stat_t
+	if err := unix.Fstat(at, &st); err != nil || st.Nlink != 0 || st.Mode != unix.S_IFDIR|0o755 {
+		return fmt.Errorf("fstat: %w, %d links, mode %o", err, st.Nlink, st.Mode)
+	}
+	return must(
+		expect("create in a removed directory", create, syscall.ENOENT),
+		expect("O_TMPFILE there", tmpfile, syscall.ENOENT),
+		expect("mkdir there", unix.Mkdirat(at, "d", 0o755), syscall.ENOENT),
+		expect("mkfifo there", unix.Mknodat(at, "p", unix.S_IFIFO, 0), syscall.ENOENT),
+		expect("symlink there", unix.Symlinkat("x", at, "l"), syscall.ENOENT),
+		expect("rename to it", unix.Renameat(unix.AT_FDCWD, other, at, "x"), syscall.ENOENT),
+		expect("getdents", read, syscall.ENOENT), // of a local filesystem too
+		unix.Fchmod(at, 0o700),
+		d.Close(), lists(dir, "other"),
+	)
 }
 
 func renames(dir string) error {
@@ -92,14 +109,12 @@ func renames(dir string) error {
 	if _, err := f.ReadAt(buf, 0); err != nil || buf[0] != 'A' {
 		return fmt.Errorf("the file that was renamed over: %q, %w", buf, err)
 	}
-	noreplace := func(from, to string) error {
-		return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	}
+	noreplace := func(from, to string) error { return renameat2(from, to, unix.RENAME_NOREPLACE) }
 	return must(
 		f.Close(), os.WriteFile(a, []byte("a"), 0o644),
 		expect("RENAME_NOREPLACE", noreplace(a, b), syscall.EEXIST), holds(b, "over"),
 		noreplace(a, filepath.Join(dir, "c")),
-		expect("RENAME_EXCHANGE", unix.Renameat2(unix.AT_FDCWD, b, unix.AT_FDCWD, filepath.Join(dir, "c"), unix.RENAME_EXCHANGE), syscall.EINVAL),
+		expect("RENAME_WHITEOUT", renameat2(b, a, unix.RENAME_WHITEOUT), syscall.EINVAL),
 		os.Mkdir(d, 0o755),
 		expect("file over directory", os.Rename(b, d), syscall.EEXIST), // os.Rename looks first
 		expect("file over directory", unix.Rename(b, d), syscall.EISDIR),
@@ -107,6 +122,65 @@ func renames(dir string) error {
 		os.Rename(b, filepath.Join(d, "b")), lists(dir, "c", "d"), lists(d, "b"), holds(filepath.Join(d, "b"), "over"),
 		expect("directory into itself", unix.Rename(d, filepath.Join(d, "x")), syscall.EINVAL),
 	)
+}
+
+func renameat2(from, to string, flags uint) error {
+	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags)
+}
+
+// exchanges lets a file and a directory change places, under the feet of those who have
+// them open.
+func exchanges(dir string) error {
+	f, d := filepath.Join(dir, "f"), filepath.Join(dir, "d")
+	if err := must(
+		os.WriteFile(f, []byte("file"), 0o644), os.Mkdir(d, 0o755),
+		os.WriteFile(filepath.Join(d, "x"), []byte("below"), 0o644),
+	); err != nil {
+		return err
+	}
+	file, err := os.Open(f)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 4)
+	if err := must(renameat2(f, d, unix.RENAME_EXCHANGE), holds(d, "file"), holds(filepath.Join(f, "x"), "below")); err != nil {
+		return err
+	}
+	if _, err := file.ReadAt(buf, 0); err != nil || string(buf) != "file" {
+		return fmt.Errorf("the open file: %q, %w", buf, err)
+	}
+	return must(
+		file.Close(), lists(dir, "d", "f"), lists(f, "x"),
+		expect("with nothing", renameat2(f, filepath.Join(dir, "no"), unix.RENAME_EXCHANGE), syscall.ENOENT),
+		expect("with what lies in it", renameat2(f, filepath.Join(f, "x"), unix.RENAME_EXCHANGE), syscall.EINVAL),
+		renameat2(f, d, unix.RENAME_EXCHANGE), holds(f, "file"), holds(filepath.Join(d, "x"), "below"),
+	)
+}
+
+// directoryLinks counts the links of directories while those in them come and go.
+func directoryLinks(dir string) error {
+	at := func(name string) string { return filepath.Join(dir, name) }
+	return must(
+		lists(dir), links(dir, 2),
+		os.Mkdir(at("a"), 0o755), links(dir, 3), links(at("a"), 2),
+		os.Mkdir(at("a/x"), 0o755), os.WriteFile(at("a/f"), nil, 0o644), links(at("a"), 3),
+		os.Mkdir(at("b"), 0o755), links(dir, 4),
+		os.Rename(at("a/x"), at("b/x")), links(at("a"), 2), links(at("b"), 3),
+		renameat2(at("b/x"), at("a/f"), unix.RENAME_EXCHANGE), links(at("a"), 3), links(at("b"), 2),
+		os.Mkdir(at("c"), 0o755), unix.Rename(at("a/f"), at("c")), links(dir, 5), links(at("a"), 2), // over an empty one
+		os.Remove(at("c")), os.Remove(at("a")), links(dir, 3),
+	)
+}
+
+func links(path string, want uint64) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return err
+	}
+	if st.Nlink != want {
+		return fmt.Errorf("%s has %d links, want %d", path, st.Nlink, want)
+	}
+	return nil
 }
 
 func renameDirectory(dir string) error {

@@ -25,7 +25,7 @@ func (f *front) Forget(nodeid, nlookup uint64) {
 }
 
 func (f *front) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
-	e, err := f.fs.Mkdir(request(cancel), vfs.Ino(in.NodeId), name, in.Mode, caller(&in.InHeader))
+	e, err := f.fs.Mkdir(request(cancel), vfs.Ino(in.NodeId), name, in.Mode, creator(&in.InHeader, in.Umask))
 	return f.entry(opMkdir, in.NodeId, &e, err, out)
 }
 
@@ -52,14 +52,14 @@ func (f *front) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newNa
 	return f.status(opRename, in.NodeId, err)
 }
 
-// Link is refused: hard links are not kept in the bucket yet.
-func (f *front) Link(<-chan struct{}, *fuse.LinkIn, string, *fuse.EntryOut) fuse.Status {
-	return fuse.EPERM
+func (f *front) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	e, err := f.fs.Link(request(cancel), vfs.Ino(in.Oldnodeid), vfs.Ino(in.NodeId), name)
+	return f.entry(opLink, in.NodeId, &e, err, out)
 }
 
-// Mknod is refused: special files are not kept in the bucket yet.
-func (f *front) Mknod(<-chan struct{}, *fuse.MknodIn, string, *fuse.EntryOut) fuse.Status {
-	return fuse.EPERM
+func (f *front) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	e, err := f.fs.Mknod(request(cancel), vfs.Ino(in.NodeId), name, in.Mode, in.Rdev, creator(&in.InHeader, in.Umask))
+	return f.entry(opMknod, in.NodeId, &e, err, out)
 }
 
 // entry answers an operation on the directory parent that found or made an inode.

@@ -16,14 +16,8 @@ import (
 // unsupported are the tests of go-fuse's suite that a volume does not pass, each with the
 // reason.
 var unsupported = map[string]string{
-	"Fallocate":           "fallocate is refused",
-	"FallocateKeepSize":   "fallocate is refused",
 	"FcntlFlockLocksFile": "a process does not conflict with its own locks, on no local filesystem",
-	"Link":                "hard links are refused",
-	"LinkUnlinkRename":    "hard links are refused",
-	"Tmpfile":             "O_TMPFILE is refused",
-	"XAttr":               "extended attributes are refused",
-	"XAttrLarge":          "extended attributes are refused",
+	"XAttrLarge":          "an object has room for about 1 KiB of extended attributes, not for 8",
 }
 
 func TestPosix(t *testing.T) {

@@ -1,12 +1,15 @@
 package fusefs_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -67,21 +70,46 @@ func checkBusy(dir string) error {
 
 // reader starts a process that reads a file, and returns when it is in read(2).
 func reader(path, command string, args ...string) (*exec.Cmd, error) {
+	return waiting(func(proc string, nr int, args [3]uint64) bool {
+		link, err := os.Readlink(fmt.Sprintf("%sfd/%d", proc, args[0]))
+		return nr == unix.SYS_READ && err == nil && link == path
+	}, command, args...)
+}
+
+// lister starts a process that opens a directory, and returns when it waits for the answer.
+func lister(dir string) (*exec.Cmd, error) {
+	return waiting(func(_ string, nr int, args [3]uint64) bool {
+		return nr == unix.SYS_OPENAT && args[2]&unix.O_DIRECTORY != 0
+	}, "ls", dir)
+}
+
+// waiting starts a process and returns when it sleeps in a system call of which waits is
+// true, told the process's folder in /proc and the call's number and first arguments. That
+// it ends before is an error.
+func waiting(waits func(proc string, nr int, args [3]uint64) bool, command string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.Command(command, args...)
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	proc := fmt.Sprintf("/proc/%d/", cmd.Process.Pid)
 	for {
-		call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", cmd.Process.Pid))
+		stat, err := os.ReadFile(proc + "stat")
 		if err != nil {
 			return nil, err
 		}
-		var nr, fd int
-		if n, _ := fmt.Sscanf(string(call), "%d 0x%x", &nr, &fd); n == 2 && nr == unix.SYS_READ {
-			link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", cmd.Process.Pid, fd))
-			if err == nil && link == path {
-				return cmd, nil
-			}
+		if strings.Contains(string(stat), ") Z ") {
+			return nil, fmt.Errorf("%s ended before it waited: %w: %s", command, cmd.Wait(), output.Bytes())
+		}
+		call, err := os.ReadFile(proc + "syscall")
+		if err != nil {
+			return nil, err
+		}
+		var nr int
+		var a [3]uint64
+		if n, _ := fmt.Sscanf(string(call), "%d 0x%x 0x%x 0x%x", &nr, &a[0], &a[1], &a[2]); n == 4 && waits(proc, nr, a) {
+			return cmd, nil
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -188,4 +216,40 @@ func nestedMount(dir string) error {
 	}
 	await(dir, "notified")
 	return must(lists(inner, "f"), unix.Unmount(inner, 0), lists(inner), os.Remove(inner))
+}
+
+// statWithSignals looks up a name while the thread is sent signals that the program handles.
+func statWithSignals(dir string) error {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR1)
+	runtime.LockOSThread()
+	thread, done := unix.Gettid(), make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_ = unix.Tgkill(os.Getpid(), thread, unix.SIGUSR1)
+			}
+		}
+	}()
+	var st unix.Stat_t
+	return expect("stat", unix.Stat(filepath.Join(dir, "none"), &st), syscall.ENOENT)
+}
+
+// endList ends a program that waits for a listing, by a signal that it does not handle.
+func endList(dir string) error {
+	cmd, err := lister(dir)
+	if err != nil {
+		return err
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	err = cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		return fmt.Errorf("ls ended with %w", err)
+	}
+	return nil
 }

@@ -60,6 +60,21 @@ func (f *File) Punch(off, n int64) error {
 	}))
 }
 
+// Allocate reserves space for n bytes, and lengthens the file if it ends before them. Not
+// every file system can: errors.ErrUnsupported then.
+func (f *File) Allocate(off, n int64) error {
+	return noSpace(f.control("fallocate", func(fd int) error { return unix.Fallocate(fd, 0, off, n) }))
+}
+
+// Find returns the first offset at or behind off with data, or with none: the file's end
+// at the latest. Errors: unix.ENXIO when off, or all data, lies before it.
+func (f *File) Find(off int64, data bool) (int64, error) {
+	if data {
+		return f.seek(off, unix.SEEK_DATA)
+	}
+	return f.seek(off, unix.SEEK_HOLE)
+}
+
 // Sync returns when content and size are on the disk, and the file's name with the first
 // Sync of each File.
 func (f *File) Sync() error {

@@ -53,7 +53,8 @@ func (f *File) copyTo(dst *os.File) error {
 			return err
 		}
 		end = min(end, st.Size)
-		if err := f.copyRange(dst, off, end-off); err != nil {
+		// Fewer bytes than there were: truncated meanwhile.
+		if _, err := f.copyRange(dst, off, off, end-off); err != nil {
 			return err
 		}
 	}
@@ -76,28 +77,36 @@ func (f *File) seek(off int64, whence int) (found int64, err error) {
 	return found, err
 }
 
-// copyRange copies n bytes to the same place, inside the kernel where that works.
-func (f *File) copyRange(dst *os.File, off, n int64) error {
-	for n > 0 {
+// CopyRange copies n bytes to a place in another content file, or elsewhere in this one,
+// sharing blocks where the file system can. Errors: ErrNoSpace, io.ErrUnexpectedEOF.
+func (f *File) CopyRange(dst *File, off, to, n int64) error {
+	copied, err := f.copyRange(dst.f, off, to, n)
+	if err == nil && copied < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return noSpace(err)
+}
+
+// copyRange copies n bytes, or up to the end of the file, inside the kernel where that
+// works.
+func (f *File) copyRange(dst *os.File, off, to, n int64) (done int64, err error) {
+	for done < n {
 		var copied int
-		err := control(dst, "copy_file_range", func(to int) error {
-			return f.control("copy_file_range", func(from int) (err error) {
-				src, dst := off, off
-				copied, err = unix.CopyFileRange(from, &src, to, &dst, int(min(n, 1<<30)), 0)
+		err := control(dst, "copy_file_range", func(toFD int) error {
+			return f.control("copy_file_range", func(fromFD int) (err error) {
+				src, dst := off+done, to+done
+				copied, err = unix.CopyFileRange(fromFD, &src, toFD, &dst, int(min(n-done, 1<<30)), 0)
 				return err
 			})
 		})
 		switch {
 		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EXDEV), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EPERM):
-			_, err := io.Copy(io.NewOffsetWriter(dst, off), io.NewSectionReader(f.f, off, n))
-			return err
-		case err != nil:
-			return err
-		case copied == 0:
-			return nil // truncated meanwhile
+			rest, err := io.Copy(io.NewOffsetWriter(dst, to+done), io.NewSectionReader(f.f, off+done, n-done))
+			return done + rest, err
+		case err != nil || copied == 0:
+			return done, err
 		}
-		off += int64(copied)
-		n -= int64(copied)
+		done += int64(copied)
 	}
-	return nil
+	return done, nil
 }

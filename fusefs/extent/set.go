@@ -102,6 +102,31 @@ func (s Set) Overlaps(off, n int64) bool {
 	return i < len(s.ranges) && s.ranges[i].Off < r.End
 }
 
+// Run tells whether the byte at off is in the set, and where the bytes behind it of which
+// the same is true end: the largest offset if no other follow.
+func (s Set) Run(off int64) (in bool, end int64) {
+	i := s.from(off + 1)
+	switch {
+	case i == len(s.ranges):
+		return false, math.MaxInt64
+	case s.ranges[i].Off <= off:
+		return true, s.ranges[i].End
+	}
+	return false, s.ranges[i].Off
+}
+
+// Blocks is the number of aligned blocks of a size in which bytes of the set lie.
+func (s Set) Blocks(size int64) int64 {
+	var n int64
+	counted := int64(-1) // the last block that was
+	for _, r := range s.ranges {
+		first, last := max(r.Off/size, counted+1), (r.End-1)/size
+		n += max(last-first+1, 0)
+		counted = max(last, counted)
+	}
+	return n
+}
+
 // Missing returns, ascending, what of the n bytes from off is not in the set.
 func (s Set) Missing(off, n int64) []Range {
 	r := span(off, n)

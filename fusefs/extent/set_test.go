@@ -57,6 +57,25 @@ func (m *model) check(t *testing.T, s Set, off, n int64) {
 	if got, want := s.Overlaps(off, n), len(m.runs(off, n, true)) > 0; got != want {
 		t.Fatalf("overlaps of %v in %d+%d: got %v", all, off, n, got)
 	}
+	if off >= 0 && off < width {
+		in, end := s.Run(off)
+		want := m.runs(off, 2*width, m[off])[0].End
+		if want >= width {
+			want = math.MaxInt64
+		}
+		if in != m[off] || end != want && end != width {
+			t.Fatalf("run of %v at %d: got %v up to %d, want %v up to %d", all, off, in, end, m[off], want)
+		}
+	}
+	var blocks int64
+	for i := int64(0); i < width; i += 7 {
+		if len(m.runs(i, min(7, width-i), true)) > 0 {
+			blocks++
+		}
+	}
+	if got := s.Blocks(7); got != blocks {
+		t.Fatalf("blocks of 7 of %v: got %d, want %d", all, got, blocks)
+	}
 	back, rest, err := Decode(append(s.AppendBinary(nil), "rest"...))
 	if err != nil || string(rest) != "rest" || !back.Equal(s) {
 		t.Fatalf("decoded %v as %v, rest %q, error %v", all, back.Ranges(), rest, err)

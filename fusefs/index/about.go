@@ -8,8 +8,9 @@ import (
 )
 
 // schema is the version of the meaning of all records together. It rises when a program
-// that does not know the change would spoil an index.
-const schema = 1
+// that does not know the change would spoil an index. From 2 on directories have a count of
+// the directories in them.
+const schema = 2
 
 // firstNumber is the first inode number that is given out: 1 is the root's.
 const firstNumber = 2
@@ -41,6 +42,9 @@ func (x *Index) begin() error {
 	}
 	x.next, err = load(x.reader, numbersKey, decodeNumber)
 	x.limit = x.next
+	if err == nil && version < schema {
+		err = x.countSubdirs()
+	}
 	return err
 }
 

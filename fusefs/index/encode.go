@@ -8,11 +8,12 @@ import (
 )
 
 // The versions of the records' encodings. A decoder knows every version that was ever
-// released; today there is one of each.
+// written. An inode of version 1 has no extended attributes and no hard links, a content of
+// version 1 no holes, a key of version 1 no place.
 const (
-	inodeVersion   = 1
-	contentVersion = 1
-	keyVersion     = 1
+	inodeVersion   = 2
+	contentVersion = 2
+	keyVersion     = 2
 	entryVersion   = 1
 	orderVersion   = 1
 )
@@ -47,6 +48,10 @@ func appendInode(b []byte, n *Inode) []byte {
 	b = binary.AppendUvarint(b, n.PlacedGen)
 	b = binary.AppendUvarint(b, n.PlacedAttrGen)
 	b = appendString(b, n.Sending)
+	b = appendMap(b, n.Xattrs)
+	b = appendString(b, n.Link)
+	b = binary.AppendUvarint(b, uint64(n.Record))
+	b = binary.AppendUvarint(b, uint64(n.Of))
 	var flags byte
 	if n.Vague {
 		flags |= flagVague
@@ -63,8 +68,17 @@ func appendInode(b []byte, n *Inode) []byte {
 	return binary.AppendVarint(b, int64(n.Dir.Took))
 }
 
+// versionOf returns the version that a record says it has, the newest at most.
+func versionOf(b []byte, newest byte) byte {
+	if len(b) > 0 && b[0] < newest {
+		return max(b[0], 1)
+	}
+	return newest
+}
+
 func decodeInode(ino Ino, b []byte) (Inode, error) {
-	d := decode(b, inodeVersion)
+	version := versionOf(b, inodeVersion)
+	d := decode(b, version)
 	n := Inode{Ino: ino}
 	for _, v := range [...]*uint32{&n.Mode, &n.UID, &n.GID, &n.Rdev, &n.Nlink} {
 		*v = d.uint32()
@@ -80,6 +94,12 @@ func decodeInode(ino Ino, b []byte) (Inode, error) {
 	n.PlacedGen = d.uvarint()
 	n.PlacedAttrGen = d.uvarint()
 	n.Sending = d.string()
+	if version > 1 {
+		n.Xattrs = d.pairs()
+		n.Link = d.string()
+		n.Record = Ino(d.uvarint())
+		n.Of = Ino(d.uvarint())
+	}
 	flags := d.byte()
 	n.Vague = flags&flagVague != 0
 	if flags&flagDir != 0 {
@@ -94,15 +114,22 @@ func appendContent(b []byte, c *Content) []byte {
 	b = append(b, contentVersion)
 	b = binary.AppendUvarint(b, c.File)
 	b = binary.AppendVarint(b, c.BaseLen)
-	return c.Resident.AppendBinary(b)
+	b = c.Resident.AppendBinary(b)
+	return c.Holes.AppendBinary(b)
 }
 
 func decodeContent(b []byte) (Content, error) {
-	d := decode(b, contentVersion)
+	version := versionOf(b, contentVersion)
+	d := decode(b, version)
 	c := Content{File: d.uvarint(), BaseLen: d.varint()}
 	var err error
 	if c.Resident, d.b, err = extent.Decode(d.b); err != nil {
 		return Content{}, errMalformed
+	}
+	if version > 1 {
+		if c.Holes, d.b, err = extent.Decode(d.b); err != nil {
+			return Content{}, errMalformed
+		}
 	}
 	return c, d.done()
 }
@@ -124,11 +151,14 @@ func appendKey(b []byte, k *Key) []byte {
 	b = appendString(b, k.Request)
 	b = appendString(b, k.Foreign.ContentType)
 	b = appendMap(b, k.Foreign.Headers)
-	return appendMap(b, k.Foreign.Metadata)
+	b = appendMap(b, k.Foreign.Metadata)
+	b = binary.AppendUvarint(b, uint64(k.At.Parent))
+	return appendString(b, k.At.Name)
 }
 
 func decodeKey(key string, b []byte) (Key, error) {
-	d := decode(b, keyVersion)
+	version := versionOf(b, keyVersion)
+	d := decode(b, version)
 	flags := d.byte()
 	k := Key{Key: key, Gone: flags&flagGone != 0, Bare: flags&flagBare != 0}
 	k.ETag = d.string()
@@ -139,6 +169,10 @@ func decodeKey(key string, b []byte) (Key, error) {
 	k.Foreign.ContentType = d.string()
 	k.Foreign.Headers = d.pairs()
 	k.Foreign.Metadata = d.pairs()
+	if version > 1 {
+		k.At.Parent = Ino(d.uvarint())
+		k.At.Name = d.string()
+	}
 	return k, d.done()
 }
 

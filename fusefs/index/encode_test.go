@@ -52,6 +52,7 @@ func (s some) inode() Inode {
 		Ino: Ino(s.u64()), Mode: s.u32(), UID: s.u32(), GID: s.u32(), Rdev: s.u32(), Nlink: s.u32(), Size: s.i64(),
 		Atime: s.time(), Mtime: s.time(), Ctime: s.time(), Target: s.text(), Gen: s.u64(), AttrGen: s.u64(),
 		Placed: s.text(), PlacedGen: s.u64(), PlacedAttrGen: s.u64(), Sending: s.text(), Vague: s.bool(),
+		Xattrs: s.pairs(), Link: s.text(), Record: Ino(s.u64()), Of: Ino(s.u64()),
 	}
 	if s.bool() {
 		n.Dir = &Dir{Listed: s.bool(), ListedAt: s.time(), Took: time.Duration(s.i64())}
@@ -63,6 +64,7 @@ func (s some) content() Content {
 	c := Content{File: s.u64(), BaseLen: s.i64()}
 	for range s.IntN(5) {
 		c.Resident.Add(s.Int64N(1<<45), s.Int64N(1<<25))
+		c.Holes.Add(s.Int64N(1<<45), s.Int64N(1<<25))
 	}
 	return c
 }
@@ -71,6 +73,7 @@ func (s some) key() Key {
 	return Key{
 		Key: s.text(), ETag: s.text(), LastModified: s.time(), Size: s.i64(), Owner: Ino(s.u64()), Gone: s.bool(), Bare: s.bool(),
 		Request: s.text(), Foreign: Foreign{ContentType: s.text(), Headers: s.pairs(), Metadata: s.pairs()},
+		At: Name{Parent: Ino(s.u64()), Name: s.text()},
 	}
 }
 
@@ -93,7 +96,9 @@ func TestRecordsSurviveEncoding(t *testing.T) {
 		if !c.Resident.Equal(gotContent.Resident) {
 			t.Fatalf("resident: want %v, got %v", c.Resident.Ranges(), gotContent.Resident.Ranges())
 		}
-		c.Resident, gotContent.Resident = gotContent.Resident, c.Resident
+		if !c.Holes.Equal(gotContent.Holes) {
+			t.Fatalf("holes: want %v, got %v", c.Holes.Ranges(), gotContent.Holes.Ranges())
+		}
 		same(t, c.File, gotContent.File, err)
 		same(t, c.BaseLen, gotContent.BaseLen, err)
 
@@ -222,4 +227,27 @@ func FuzzDecode(f *testing.F) {
 			same(t, d, again, err)
 		}
 	})
+}
+
+// The first version of an inode has no extended attributes and no hard links.
+func TestDecodingVersion1(t *testing.T) {
+	want := Inode{Ino: 7, Mode: 0o100644, Nlink: 1, Sending: "v/a", Vague: true}
+	b := appendInode(nil, &want)
+	const added = 4 // no pairs, an empty text, two zeros
+	flags := len(b) - 1
+	old := append([]byte{1}, b[1:flags-added]...)
+	if got, err := decodeInode(7, append(old, b[flags])); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// The first version of a key has no place.
+func TestDecodingKeyVersion1(t *testing.T) {
+	want := Key{Key: "v/a", ETag: "e", Size: 5, Owner: 7, Bare: true}
+	b := appendKey(nil, &want)
+	const added = 2 // a zero and an empty text
+	old := append([]byte{1}, b[1:len(b)-added]...)
+	if got, err := decodeKey("v/a", old); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
 }

@@ -9,10 +9,13 @@ const (
 	tagContent = 'c' // inode -> Content
 	tagDirty   = 'd' // inode -> nothing: to be reconciled
 	tagEntry   = 'e' // parent, name -> inode, cookie
+	tagGroup   = 'g' // group of hard links -> inode
 	tagInode   = 'i' // inode -> Inode
 	tagKey     = 'k' // key -> Key
+	tagMember  = 'l' // inode, member -> nothing: the members of an inode
 	tagMeta    = 'm' // name -> value: the caller's
 	tagOrder   = 'o' // parent, cookie -> inode, name: a directory in the order of reading
+	tagSubdirs = 'n' // inode -> number of its names that are directories
 	tagSubtree = 's' // inode -> nothing: the whole subtree moved
 	tagDoomed  = 'x' // key -> nothing: to be deleted
 	tagOrphan  = 'z' // inode -> nothing: without a name
@@ -41,6 +44,10 @@ func backKey(ino, parent Ino, name string) []byte {
 	k := append(make([]byte, 0, 17+len(name)), tagBack)
 	k = binary.BigEndian.AppendUint64(k, uint64(ino))
 	return append(binary.BigEndian.AppendUint64(k, uint64(parent)), name...)
+}
+
+func memberKey(of, member Ino) []byte {
+	return binary.BigEndian.AppendUint64(inoKey(tagMember, of), uint64(member))
 }
 
 // numberAt reads a number of fixed width within a key, 0 if the key is too short for it:

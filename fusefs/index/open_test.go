@@ -99,7 +99,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	}
 	for range 2 { // the refusal leaves nothing open
 		_, err = Open(dir, Options{})
-		if err == nil || !strings.Contains(err.Error(), "schema is 2, this program knows 1") {
+		if err == nil || !strings.Contains(err.Error(), "schema is 3, this program knows 2") {
 			t.Fatalf("got %v", err)
 		}
 	}

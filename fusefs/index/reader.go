@@ -82,8 +82,22 @@ func (r reader) walkInos(tag byte, fn func(Ino) bool) error {
 	})
 }
 
-// Inode returns an inode, ErrNotFound if there is none of that number.
+// Inode returns an inode, ErrNotFound if there is none of that number. A member comes with
+// all that it shares.
 func (r reader) Inode(ino Ino) (Inode, error) {
+	n, err := r.own(ino)
+	if err != nil || n.Of == 0 {
+		return n, err
+	}
+	whole, err := r.own(n.Of)
+	if errors.Is(err, ErrNotFound) {
+		return n, nil // all of it is unlinked; the member waits for the end of its object
+	}
+	return n.sharing(whole), err
+}
+
+// own returns what is stored of an inode itself.
+func (r reader) own(ino Ino) (Inode, error) {
 	return load(r, inoKey(tagInode, ino), func(b []byte) (Inode, error) { return decodeInode(ino, b) })
 }
 
@@ -115,8 +129,26 @@ func (r reader) Empty(parent Ino) (bool, error) {
 	return empty, err
 }
 
-// Names returns every place where an inode is entered, ordered by parent and name.
+// Names returns every place where an inode is entered, ordered by parent and name; of one
+// with members those of each of them.
 func (r reader) Names(ino Ino) ([]Name, error) {
+	names, err := r.ownNames(ino)
+	if err != nil || len(names) > 0 {
+		return names, err
+	}
+	members, err := r.Members(ino)
+	for _, m := range members {
+		if err != nil {
+			break
+		}
+		var more []Name
+		more, err = r.ownNames(m)
+		names = append(names, more...)
+	}
+	return names, err
+}
+
+func (r reader) ownNames(ino Ino) ([]Name, error) {
 	var names []Name
 	err := r.walk(inoKey(tagBack, ino), inoKey(tagBack, ino+1), func(key, _ []byte) (bool, error) {
 		if len(key) < 17 {

@@ -1,10 +1,6 @@
 package index
 
-import (
-	"time"
-
-	"objvol/fusefs/extent"
-)
+import "time"
 
 // Ino is an inode number: handed out once, never reused, stable over restarts. It is
 // also FUSE's node id.
@@ -27,6 +23,16 @@ type Inode struct {
 	Ctime time.Time
 
 	Target string // of a symlink
+
+	// Xattrs are the extended attributes by their full names; nil for none.
+	Xattrs map[string]string
+
+	// Link is the group of hard links that the inode is in, empty where there is none, and
+	// Record the member that stands for the group's record in the bucket: see members.go.
+	Link   string
+	Record Ino
+	// Of is, in a member, the inode that it belongs to; 0 in all others.
+	Of Ino
 
 	// Gen counts the changes of content that the bucket must follow: it rises with the
 	// first write after the content was last seen in the bucket.
@@ -74,17 +80,6 @@ type Name struct {
 	Name   string
 }
 
-// Content says where the bytes of a regular file are.
-type Content struct {
-	// File is the generation of the content file, 0 when there is none.
-	File uint64
-	// Resident are the ranges that the content file holds.
-	Resident extent.Set
-	// BaseLen: of what is not resident, the bytes below this mark are those of the object
-	// at Inode.Placed, the others are zeros. Truncation lowers it (hard-cases 35).
-	BaseLen int64
-}
-
 // Key is what the bucket holds under one key, as far as this host knows (hard-cases 8).
 type Key struct {
 	Key          string
@@ -104,6 +99,9 @@ type Key struct {
 	// Bare: only a listing was seen, which shows no headers. They are asked for before
 	// the object is written again.
 	Bare bool
+	// At is the place of the name that the key stands for, where the key does not tell its
+	// path (the layout's overflow form). Zero for other keys, and where it is not known.
+	At Name
 }
 
 // Foreign are the headers and the user metadata of an object that are not ours.

@@ -43,8 +43,12 @@ func (tx *Tx) number() uint64 {
 // transaction is kept. If none can be had, the transaction fails at its end.
 func (tx *Tx) NewIno() Ino { return Ino(tx.number()) }
 
-// PutInode stores an inode. It is an orphan if its Nlink is 0.
+// PutInode stores an inode. It is an orphan if its Nlink is 0. Of a member only what is its
+// own is stored.
 func (tx *Tx) PutInode(n Inode) error {
+	if err := tx.group(&n); err != nil {
+		return err
+	}
 	if err := tx.put(inoKey(tagInode, n.Ino), appendInode(nil, &n)); err != nil {
 		return err
 	}
@@ -60,16 +64,18 @@ func (tx *Tx) PutInode(n Inode) error {
 	}
 }
 
-// DeleteInode deletes an inode and the record of its content. Its names and its place in
+// DeleteInode deletes an inode and the records of its content. Its names and its place in
 // the queues are the caller's to remove.
 func (tx *Tx) DeleteInode(ino Ino) error {
 	return errors.Join(
+		tx.ungroup(ino),
 		tx.drop(inoKey(tagInode, ino)),
 		tx.drop(inoKey(tagContent, ino)),
+		tx.drop(inoKey(tagSubdirs, ino)),
 		tx.drop(inoKey(tagOrphan, ino)))
 }
 
-// Enter makes name in parent stand for ino. A new name comes last in the directory. One
+// Enter makes name in parent stand for ino, which is in the index already. A new name comes last in the directory. One
 // that was there keeps its cookie, so that a reader of the directory sees it exactly once
 // whatever is renamed over it.
 func (tx *Tx) Enter(parent Ino, name string, ino Ino) error {
@@ -79,7 +85,7 @@ func (tx *Tx) Enter(parent Ino, name string, ino Ino) error {
 	case err == nil && e.ino == ino:
 		return nil
 	case err == nil:
-		err = tx.drop(backKey(e.ino, parent, name))
+		err = errors.Join(tx.drop(backKey(e.ino, parent, name)), tx.countName(parent, e.ino, false))
 	case errors.Is(err, ErrNotFound):
 		// The counter begins at 2.
 		e.cookie, err = tx.number()+1, nil
@@ -91,7 +97,8 @@ func (tx *Tx) Enter(parent Ino, name string, ino Ino) error {
 	return errors.Join(
 		tx.put(key, appendEntry(nil, e)),
 		tx.put(orderKey(parent, e.cookie), appendOrder(nil, ino, name)),
-		tx.put(backKey(ino, parent, name), nil))
+		tx.put(backKey(ino, parent, name), nil),
+		tx.countName(parent, ino, true))
 }
 
 // Remove takes a name out of a directory, ErrNotFound if it has no such name.
@@ -104,7 +111,8 @@ func (tx *Tx) Remove(parent Ino, name string) error {
 	return errors.Join(
 		tx.drop(key),
 		tx.drop(orderKey(parent, e.cookie)),
-		tx.drop(backKey(e.ino, parent, name)))
+		tx.drop(backKey(e.ino, parent, name)),
+		tx.countName(parent, e.ino, false))
 }
 
 // PutContent records where the bytes of a file are.

@@ -16,6 +16,7 @@ type reads interface {
 	Lookup(Ino, string) (Ino, error)
 	Dirents(Ino, uint64, func(Dirent) bool) error
 	Empty(Ino) (bool, error)
+	Subdirs(Ino) (uint64, error)
 	Names(Ino) ([]Name, error)
 	Content(Ino) (Content, error)
 	Contents(func(Ino, Content) bool) error

@@ -8,6 +8,14 @@ type Attr struct {
 	UID  uint32
 	GID  uint32
 	Rdev uint32 // of devices, as stat(2) gives it
+	// Xattrs are the extended attributes by their full names; nil for none.
+	Xattrs map[string]string
+	// Link is the group of hard links that the object is in, empty for none. In the group's
+	// record Links is how many names the group has. LinkGen is the generation that the
+	// lineage of such an object tells: it is read only.
+	Link    string
+	Links   uint32
+	LinkGen uint64
 	// The times; a zero one is not written to the bucket. Atime is written only when
 	// the caller wants it there. Decode never leaves one zero unless LastModified is.
 	Atime time.Time
@@ -58,7 +66,10 @@ const (
 	metaAtime = "atime"
 	metaMtime = "mtime"
 	metaCtime = "ctime"
+	metaXattr = "xattr"
 	metaGen   = "objvol-gen"
+	metaLink  = "objvol-link"
+	metaLinks = "objvol-links"
 
 	awsPermissions = "file-permissions"
 	awsOwner       = "file-owner"
@@ -68,10 +79,11 @@ const (
 )
 
 // attributeNames are the metadata that Decode turns into attributes, so that they are
-// nobody's foreign metadata.
+// nobody's foreign metadata. Extended attributes are, too, but where they cannot be read.
 var attributeNames = map[string]bool{
 	metaMode: true, metaUID: true, metaGID: true, metaRdev: true,
 	metaAtime: true, metaMtime: true, metaCtime: true, metaGen: true,
+	metaLink: true, metaLinks: true,
 	awsPermissions: true, awsOwner: true, awsGroup: true, awsAtime: true, awsMtime: true,
 }
 

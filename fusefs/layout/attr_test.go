@@ -98,7 +98,7 @@ func TestEncodeRefusesLineage(t *testing.T) {
 func TestReserve(t *testing.T) {
 	longest := time.Unix(-9_000_000_000, 999_999_999)
 	token := strings.Repeat("t", maxToken)
-	attr := Attr{Mode: 1<<32 - 1&^TypeMask | TypeBlock, UID: 1<<32 - 1, GID: 1<<32 - 1, Rdev: 1<<32 - 1, Atime: longest, Mtime: longest, Ctime: longest}
+	attr := Attr{Mode: 1<<32 - 1&^TypeMask | TypeBlock, UID: 1<<32 - 1, GID: 1<<32 - 1, Rdev: 1<<32 - 1, Atime: longest, Mtime: longest, Ctime: longest, Link: token, Links: 1<<32 - 1}
 	lineage := Lineage{State: token, Ino: 1<<64 - 1, Gen: 1<<64 - 1, Nonce: token, Key: token}
 	room := objstore.MaxMetadata - Reserve - len(metadataPrefix) - len("a")
 	full := Foreign{Metadata: map[string]string{"a": strings.Repeat("v", room)}}
@@ -187,7 +187,7 @@ func TestDecodeOwnerAndTimes(t *testing.T) {
 	} {
 		tc.want.Mode = TypeRegular | 0o640
 		obj := objstore.Object{Size: 1, LastModified: modified, Attributes: objstore.Attributes{Metadata: tc.metadata}}
-		if got, _, _ := Decode(obj, false, defaults); got != tc.want {
+		if got, _, _ := Decode(obj, false, defaults); !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%v:\ngot  %+v\nwant %+v", tc.metadata, got, tc.want)
 		}
 	}
@@ -214,7 +214,8 @@ func TestParseTime(t *testing.T) {
 		"1700000000123ms":                time.Unix(1_700_000_000, 123_000_000),
 		"-1ns":                           time.Unix(-1, 999_999_999),
 		"2023-11-14T22:13:20.5+01:00":    time.Unix(1_699_996_400, 500_000_000),
-		"9223372035":                     time.Unix(9_223_372_035, 0),
+		"15032385535.999999999":          time.Unix(15_032_385_535, 999_999_999),
+		"-2147483648":                    time.Unix(-2_147_483_648, 0),
 		"0001700000000":                  time.Unix(1_700_000_000, 0),
 		"2023-11-14T22:13:20.123456789Z": time.Unix(1_700_000_000, 123_456_789),
 	} {
@@ -223,7 +224,7 @@ func TestParseTime(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", ".", ".5", "-", "x", "1.x", "1.-5", "1.+5", "1e9", "0x10", "ns", "1.5ns", "9223372036854775807", "9223372037", "-9223372037",
+		"", ".", ".5", "-", "x", "1.x", "1.-5", "1.+5", "1e9", "0x10", "ns", "1.5ns", "9223372036854775807", "17179869185", "-17179869185",
 		"9223372036854775807ms", "99999999999999999999", "1 ", "0001-01-01T00:00:00Z", "1.\x00",
 	} {
 		if got, ok := parseTime(text); ok {
@@ -236,10 +237,10 @@ func TestDecodeForeign(t *testing.T) {
 	attrs := objstore.Attributes{
 		ContentType: "image/png",
 		Headers:     map[string]string{"Expires": "0"},
-		Metadata:    map[string]string{"colour": "red", "xattr": "{}", "mode": "33188", "file-owner": "0", "objvol-gen": "junk"},
+		Metadata:    map[string]string{"colour": "red", "xattr": "[1]", "mode": "33188", "file-owner": "0", "objvol-gen": "junk"},
 	}
 	_, lineage, foreign := Decode(objstore.Object{Attributes: attrs}, false, defaults)
-	want := Foreign{ContentType: "image/png", Headers: map[string]string{"Expires": "0"}, Metadata: map[string]string{"colour": "red", "xattr": "{}"}}
+	want := Foreign{ContentType: "image/png", Headers: map[string]string{"Expires": "0"}, Metadata: map[string]string{"colour": "red", "xattr": "[1]"}}
 	if !reflect.DeepEqual(foreign, want) || lineage != (Lineage{}) {
 		t.Errorf("got %+v, %+v", foreign, lineage)
 	}
@@ -286,6 +287,12 @@ func TestAttrRoundTrip(t *testing.T) {
 		if isDevice(kind) {
 			attr.Rdev = random.Uint32()
 		}
+		if kind != TypeDir && random.IntN(2) == 0 {
+			attr.Link, attr.Links = "group-1", random.Uint32()
+		}
+		if random.IntN(2) == 0 {
+			attr.Xattrs = map[string]string{"user.\xff": "\x00", "trusted.a": strings.Repeat("x", random.IntN(1000))}
+		}
 		lineage := Lineage{State: "s", Ino: random.Uint64(), Gen: random.Uint64(), Nonce: "n", Key: KeyHash("k")}
 		foreign := Foreign{ContentType: "text/css", Headers: map[string]string{"Expires": "0"}, Metadata: map[string]string{"a": "b"}}
 		if kind == TypeDir {
@@ -300,7 +307,10 @@ func TestAttrRoundTrip(t *testing.T) {
 			obj.Size = 1
 		}
 		gotAttr, gotLineage, gotForeign := Decode(obj, kind == TypeDir, defaults)
-		if gotAttr != attr || gotLineage != lineage || !reflect.DeepEqual(gotForeign, foreign) {
+		if attr.Link != "" {
+			attr.LinkGen = lineage.Gen
+		}
+		if !reflect.DeepEqual(gotAttr, attr) || gotLineage != lineage || !reflect.DeepEqual(gotForeign, foreign) {
 			t.Fatalf("wrote %+v %+v %+v\nread  %+v %+v %+v\nfrom  %v", attr, lineage, foreign, gotAttr, gotLineage, gotForeign, encoded)
 		}
 	}
@@ -347,7 +357,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		obj.Attributes = encoded
 		again, lineAgain, foreignAgain := Decode(obj, isDir, defaults)
-		if again != attr || lineAgain != line || !reflect.DeepEqual(foreignAgain, foreign) {
+		if !reflect.DeepEqual(again, attr) || lineAgain != line || !reflect.DeepEqual(foreignAgain, foreign) {
 			t.Errorf("read %+v %+v %+v\nthen %+v %+v %+v", attr, line, foreign, again, lineAgain, foreignAgain)
 		}
 	})

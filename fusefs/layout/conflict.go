@@ -13,32 +13,26 @@ import (
 const maxHost = 63
 
 // ConflictPath is the path beside a file under which our version of it is kept when the
-// bucket's version keeps the name: name.conflict-<host>-<UTC time>. A long name is cut
-// at its end until it is short enough escaped, and the whole key too. Errors: ErrNameTooLong when the directory leaves no room, ErrInvalidPath,
-// ErrReserved.
+// bucket's version keeps the name: name.conflict-<host>-<UTC time>. A long name is cut at
+// its end until the key is a plain one, if the directory leaves room for that. Errors:
+// ErrNameTooLong, ErrInvalidPath, ErrReserved.
 func (l Layout) ConflictPath(path, host string, t time.Time) (string, error) {
-	dir, name := "", path
-	if i := strings.LastIndexByte(path, '/'); i >= 0 {
-		dir, name = path[:i], path[i+1:]
-	}
-	prefix, err := l.ListPrefix(dir)
+	dir, name := Split(path)
+	f, err := l.Folder(dir)
 	if err != nil {
 		return "", err
 	}
-	name = conflictName(name, host, t, min(MaxName, objstore.MaxKeyLength-len(prefix)))
-	if dir != "" {
-		name = dir + "/" + name
+	suffix := fmt.Sprintf(".conflict-%s-%s", plainHost(host), t.UTC().Format("20060102T150405.000Z"))
+	limit := MaxName
+	if room := objstore.MaxKeyLength - len(f.prefix); !f.deep && room > len(suffix) {
+		limit = min(limit, room)
 	}
-	if _, err := l.File(name); err != nil {
-		return "", err
-	}
-	return name, nil
+	return f.Join(cutStem(name, suffix, limit)), nil
 }
 
-// conflictName cuts the stem so that the escaped name has at most limit bytes, if the
+// cutStem cuts a name so that it and the suffix, escaped, have at most limit bytes, if the
 // suffix alone has no more.
-func conflictName(name, host string, t time.Time, limit int) string {
-	suffix := fmt.Sprintf(".conflict-%s-%s", plainHost(host), t.UTC().Format("20060102T150405.000Z"))
+func cutStem(name, suffix string, limit int) string {
 	for name != "" && len(Escape(name+suffix)) > limit {
 		_, n := utf8.DecodeLastRuneInString(name)
 		name = name[:len(name)-n]

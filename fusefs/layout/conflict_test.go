@@ -16,6 +16,15 @@ var (
 )
 
 func TestConflictName(t *testing.T) {
+	l := newLayout(t, "v")
+	conflictName := func(name, host string) string {
+		t.Helper()
+		got, err := l.ConflictPath(name, host, conflictTime)
+		if err != nil {
+			t.Error(err)
+		}
+		return got
+	}
 	for name, want := range map[string]string{
 		"a.txt":                    "a.txt" + conflictEnd,
 		".hidden":                  ".hidden" + conflictEnd,
@@ -24,7 +33,7 @@ func TestConflictName(t *testing.T) {
 		strings.Repeat("é", 127):   strings.Repeat("é", (255-len(conflictEnd))/2) + conflictEnd,
 		strings.Repeat("\xff", 63): strings.Repeat("\xff", (255-len(conflictEnd))/4) + conflictEnd,
 	} {
-		got := conflictName(name, "host", conflictTime, MaxName)
+		got := conflictName(name, "host")
 		if got != want {
 			t.Errorf("conflictName(%q) = %q, want %q", name, got, want)
 		}
@@ -32,10 +41,10 @@ func TestConflictName(t *testing.T) {
 			t.Errorf("conflictName(%q) = %q is not a name like it", name, got)
 		}
 	}
-	if got := conflictName("a", "rack/7 ü..", conflictTime, MaxName); got != "a.conflict-rack-7--..-20261121T080807.006Z" {
+	if got := conflictName("a", "rack/7 ü.."); got != "a.conflict-rack-7--..-20261121T080807.006Z" {
 		t.Errorf("with an odd host: %q", got)
 	}
-	if got := conflictName(strings.Repeat("n", 255), strings.Repeat("h", 300), conflictTime, MaxName); len(got) != MaxName {
+	if got := conflictName(strings.Repeat("n", 255), strings.Repeat("h", 300)); len(got) != MaxName {
 		t.Errorf("with a long host: %d bytes", len(got))
 	}
 }
@@ -59,9 +68,16 @@ func TestConflictPath(t *testing.T) {
 		t.Errorf("the conflict's key has %d bytes: %v", len(key), err)
 	}
 
-	// A directory that leaves no room for the suffix.
-	if _, err := l.ConflictPath(dir+strings.Repeat("d", 40)+"/n", "host", conflictTime); !errors.Is(err, ErrNameTooLong) {
-		t.Errorf("without room: %v, want ErrNameTooLong", err)
+	// A directory that leaves no room for the suffix: the conflict's key is in overflow
+	// form, its name as long as it can be.
+	for _, dir := range []string{dir + strings.Repeat("d", 40), strings.Repeat("\xff", 255), strings.Repeat("d/", 2000) + "d"} {
+		got, err := l.ConflictPath(dir+"/"+strings.Repeat("n", 255), "host", conflictTime)
+		if err != nil || got != dir+"/"+strings.Repeat("n", 255-len(conflictEnd))+conflictEnd {
+			t.Errorf("without room: %.20q…, %v", got, err)
+		}
+		if key, err := l.File(got); err != nil || !l.IsLong(key) {
+			t.Errorf("without room: key %.20q…, %v", key, err)
+		}
 	}
 	if _, err := l.ConflictPath("../a", "host", conflictTime); !errors.Is(err, ErrInvalidPath) {
 		t.Errorf("outside the volume: %v, want ErrInvalidPath", err)

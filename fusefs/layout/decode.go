@@ -26,13 +26,22 @@ func Decode(obj objstore.Object, isDir bool, defaults Defaults) (Attr, Lineage, 
 			attr.Rdev = rdev
 		}
 	}
+	if !isDir {
+		attr.Link = decodeLink(metadata[metaLink])
+		attr.Links, _ = parseUint32(metadata[metaLinks], 10)
+	}
+	attr.Xattrs, _ = decodeXattrs(metadata[metaXattr])
 	attr.Mtime = decodeTime(metadata, obj.LastModified, metaMtime, awsMtime)
 	attr.Ctime = decodeTime(metadata, obj.LastModified, metaCtime)
 	if attr.Ctime.IsZero() {
 		attr.Ctime = attr.Mtime
 	}
 	attr.Atime = decodeTime(metadata, attr.Mtime, metaAtime, awsAtime)
-	return attr, parseLineage(metadata[metaGen]), decodeForeign(obj.Attributes, isDir)
+	lineage := parseLineage(metadata[metaGen])
+	if attr.Link != "" {
+		attr.LinkGen = lineage.Gen
+	}
+	return attr, lineage, decodeForeign(obj.Attributes, isDir)
 }
 
 // decodeMode reads s3fs's mode (C notation: decimal, octal with a leading zero) or
@@ -61,6 +70,14 @@ func decodeMode(metadata map[string]string, size int64, isDir bool, defaults Def
 		}
 	}
 	return TypeRegular | mode&permMask
+}
+
+// decodeLink reads the name of a group of hard links.
+func decodeLink(text string) string {
+	if !isToken(text) {
+		return ""
+	}
+	return text
 }
 
 // decodeID reads a user or group. The highest number is no id: chown(2) means "keep" by it.
@@ -93,7 +110,7 @@ func decodeForeign(attrs objstore.Attributes, isDir bool) Foreign {
 		foreign.Headers = maps.Clone(attrs.Headers)
 	}
 	for name, value := range attrs.Metadata {
-		if attributeNames[name] {
+		if attributeNames[name] || name == metaXattr && readableXattrs(value) {
 			continue
 		}
 		if foreign.Metadata == nil {

@@ -2,19 +2,19 @@ package layout
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"strings"
 
 	"objvol/objstore"
 )
 
-// ErrTooLarge is foreign metadata that leaves no room for an inode's own attributes
-// within objstore.MaxMetadata.
+// ErrTooLarge is foreign metadata, or extended attributes, that leave no room for an
+// inode's other attributes within objstore.MaxMetadata.
 var ErrTooLarge = errors.New("metadata too large for an object")
 
-// Reserve is the room, in bytes of metadata, that is kept for our own attributes
-// whatever they are today (hard-cases 32). Metadata that fits once fits for ever.
+// Reserve is the room, in bytes of metadata, that is kept for our own attributes, the
+// extended ones excepted, whatever they are today (hard-cases 32). Metadata that fits
+// once fits for ever.
 const Reserve = 512
 
 // Encode returns the attributes of the object that holds an inode. The zero Lineage is
@@ -28,14 +28,9 @@ const Reserve = 512
 //
 // Errors: ErrTooLarge, and a lineage that is not made of tokens.
 func Encode(attr Attr, lineage Lineage, foreign Foreign, changed bool) (objstore.Attributes, error) {
-	metadata := make(map[string]string, len(foreign.Metadata)+8)
-	for name, value := range foreign.Metadata {
-		if !attributeNames[name] && !(changed && isContentHash(name)) {
-			metadata[name] = value
-		}
-	}
-	if size := metadataSize(metadata); size+Reserve > objstore.MaxMetadata {
-		return objstore.Attributes{}, fmt.Errorf("%w: foreign metadata of %d bytes, %d are left", ErrTooLarge, size, objstore.MaxMetadata-Reserve)
+	metadata, err := attr.beside(foreign, changed)
+	if err != nil {
+		return objstore.Attributes{}, err
 	}
 	attr.encode(metadata)
 	if lineage != (Lineage{}) {
@@ -60,6 +55,17 @@ func Encode(attr Attr, lineage Lineage, foreign Foreign, changed bool) (objstore
 	}, nil
 }
 
+// Disowned returns the attributes of an object that is no inode's any more.
+func Disowned(foreign Foreign) objstore.Attributes {
+	attrs := objstore.Attributes{
+		ContentType: foreign.ContentType, Headers: maps.Clone(foreign.Headers), Metadata: maps.Clone(foreign.Metadata),
+	}
+	if attrs.ContentType == "" {
+		attrs.ContentType = octetStream
+	}
+	return attrs
+}
+
 // encode writes the attributes under the names that s3fs uses.
 func (a Attr) encode(metadata map[string]string) {
 	metadata[metaMode] = decimal(uint64(a.Mode))
@@ -67,6 +73,12 @@ func (a Attr) encode(metadata map[string]string) {
 	metadata[metaGID] = decimal(uint64(a.GID))
 	if isDevice(a.Mode) {
 		metadata[metaRdev] = decimal(uint64(a.Rdev))
+	}
+	if a.Link != "" {
+		metadata[metaLink] = a.Link
+	}
+	if a.Links != 0 {
+		metadata[metaLinks] = decimal(uint64(a.Links))
 	}
 	putTime(metadata, metaAtime, a.Atime)
 	putTime(metadata, metaMtime, a.Mtime)

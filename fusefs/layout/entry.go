@@ -1,6 +1,10 @@
 package layout
 
-import "strings"
+import (
+	"strings"
+
+	"objvol/objstore"
+)
 
 // Hidden says why a key of a listing is not shown as a name. The zero value is a key
 // that is shown.
@@ -16,7 +20,25 @@ const (
 	HiddenBytes    Hidden = "component with NUL or slash"
 	HiddenEscape   Hidden = "component that we would escape otherwise"
 	HiddenReserved Hidden = "objvol's records"
+	// These depend on more than the key, and are the filesystem's to find.
+	HiddenShadowed Hidden = "file beside a directory of its name"
+	HiddenContent  Hidden = "directory marker with content"
 )
+
+// HiddenReasons are the reasons for which keys of other tools are hidden.
+var HiddenReasons = []Hidden{
+	HiddenEmpty, HiddenDots, HiddenLong, HiddenBytes, HiddenEscape, HiddenShadowed, HiddenContent,
+}
+
+// IsMarker reports whether an object whose key ends in "/" is a directory's marker: it is
+// empty, or says of itself that it is a directory. Its metadata is known.
+func IsMarker(obj objstore.Object) bool {
+	if obj.Size == 0 {
+		return true
+	}
+	mode, ok := parseUint32(obj.Metadata[metaMode], 0)
+	return ok && mode&TypeMask == TypeDir
+}
 
 // Entry is what one object or common prefix of a listing means in a directory.
 type Entry struct {
@@ -30,32 +52,9 @@ type Entry struct {
 	Hidden Hidden
 }
 
-// Entry interprets a key, or a common prefix, of a delimiter listing below
-// ListPrefix(dir). Where it shows a name, File or ListPrefix of that name give the
-// key back.
-func (l Layout) Entry(dir, key string) Entry {
-	prefix, err := l.ListPrefix(dir)
-	if err != nil || !strings.HasPrefix(key, prefix) {
-		return Entry{Hidden: HiddenForeign}
-	}
-	rest := key[len(prefix):]
-	if rest == "" {
-		return Entry{Dir: true, Self: true}
-	}
-	component, isDir := strings.CutSuffix(rest, "/")
-	if strings.IndexByte(component, '/') >= 0 {
-		return Entry{Dir: isDir, Hidden: HiddenForeign}
-	}
-	if prefix == "" && component == hiddenName {
-		return Entry{Dir: isDir, Hidden: HiddenReserved}
-	}
-	name, hidden := Unescape(component)
-	return Entry{Name: name, Dir: isDir, Hidden: hidden}
-}
-
 // Path interprets a key of a flat listing: the path that it stands for, and whether it
-// is a directory's marker. It is the inverse of File and Dir; the root's marker is the
-// directory "".
+// is a directory's marker. It is the inverse of File and Dir for plain keys; the root's
+// marker is the directory "".
 func (l Layout) Path(key string) (path string, isDir bool, hidden Hidden) {
 	if key == l.Root() {
 		return "", true, Shown
@@ -73,6 +72,9 @@ func (l Layout) Path(key string) (path string, isDir bool, hidden Hidden) {
 		if names[i], hidden = Unescape(component); hidden != Shown {
 			return "", isDir, hidden
 		}
+	}
+	if isDir && len(Escape(names[len(names)-1])) > MaxDirName {
+		return "", isDir, HiddenLong // that marker is in overflow form
 	}
 	return strings.Join(names, "/"), isDir, Shown
 }

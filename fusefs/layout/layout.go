@@ -11,9 +11,8 @@ import (
 // What a path or a prefix cannot be. Every error of this package wraps one of its
 // sentinels.
 var (
-	// ErrNameTooLong: a component of the path is longer than MaxName when escaped, or
-	// the whole key is longer than objstore.MaxKeyLength.
-	ErrNameTooLong = errors.New("name too long for a key")
+	// ErrNameTooLong: a component of the path is longer than MaxName.
+	ErrNameTooLong = errors.New("name too long")
 	// ErrInvalidPath: an empty, "." or ".." component, or a NUL.
 	ErrInvalidPath = errors.New("not a path of a volume")
 	// ErrReserved: the path lies in the hidden folder (volumes at an empty prefix only).
@@ -22,8 +21,9 @@ var (
 	ErrInvalidPrefix = errors.New("not a prefix for a volume")
 )
 
-// Limits of one escaped component, in bytes: stores that keep objects as files refuse
-// longer ones (hard-cases 28). MinIO appends nine bytes to the name of a marker.
+// Limits of one component, in bytes: a name has no more on Linux, and an escaped one not
+// in a key, because stores that keep objects as files refuse it (hard-cases 28). MinIO
+// appends nine bytes to the name of a marker.
 const (
 	MaxName    = 255
 	MaxDirName = MaxName - len(minioDirSuffix)
@@ -81,55 +81,32 @@ func (l Layout) File(path string) (string, error) {
 	if path == "" {
 		return "", fmt.Errorf("%w: the root is no file", ErrInvalidPath)
 	}
-	return l.key(path, "", MaxName)
+	return l.key(path, false)
 }
 
-// Dir returns the key of a directory's marker; Dir("") is Root. A directory whose
-// escaped name has more than MaxDirName bytes can exist without a marker only.
+// Dir returns the key of a directory's marker; Dir("") is Root.
 // Errors: ErrNameTooLong, ErrInvalidPath, ErrReserved.
 func (l Layout) Dir(path string) (string, error) {
 	if path == "" {
 		return l.Root(), nil
 	}
-	return l.key(path, "/", MaxDirName)
+	return l.key(path, true)
 }
 
-// ListPrefix returns what the keys of everything in a directory begin with.
-// Errors: ErrNameTooLong, ErrInvalidPath, ErrReserved.
-func (l Layout) ListPrefix(path string) (string, error) {
-	if path == "" {
-		return l.prefix, nil
+func (l Layout) key(path string, isDir bool) (string, error) {
+	dir, name := Split(path)
+	if dir == "" && len(name) != len(path) {
+		return "", fmt.Errorf("%w: %q", ErrInvalidPath, path)
 	}
-	return l.key(path, "/", MaxName)
+	f, err := l.Folder(dir)
+	if err != nil {
+		return "", err
+	}
+	return f.Key(name, isDir)
 }
 
-// key escapes a path that is not empty and adds the end, "" or "/". The last component
-// has at most limit bytes.
-func (l Layout) key(path, end string, limit int) (string, error) {
-	var key strings.Builder
-	key.Grow(len(l.prefix) + len(path) + len(end))
-	key.WriteString(l.prefix)
-	for rest, more := path, true; more; {
-		var name string
-		name, rest, more = strings.Cut(rest, "/")
-		if name == "" || name == "." || name == ".." || strings.IndexByte(name, 0) >= 0 {
-			return "", fmt.Errorf("%w: %q", ErrInvalidPath, path)
-		}
-		if l.prefix == "" && key.Len() == 0 && name == hiddenName {
-			return "", fmt.Errorf("%w: %q", ErrReserved, path)
-		}
-		component := Escape(name)
-		if len(component) > MaxName || !more && len(component) > limit {
-			return "", fmt.Errorf("%w: %.40q… has %d bytes when escaped", ErrNameTooLong, name, len(component))
-		}
-		key.WriteString(component)
-		if more {
-			key.WriteByte('/')
-		}
-	}
-	key.WriteString(end)
-	if key.Len() > objstore.MaxKeyLength {
-		return "", fmt.Errorf("%w: the key of %.40q… has %d bytes, the limit is %d", ErrNameTooLong, path, key.Len(), objstore.MaxKeyLength)
-	}
-	return key.String(), nil
+// Split returns the directory and the last name of a path.
+func Split(path string) (dir, name string) {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(i, 0)], path[i+1:]
 }

@@ -40,14 +40,14 @@ func TestKeys(t *testing.T) {
 	in := newLayout(t, "v")
 	top := newLayout(t, "")
 	for _, tc := range []struct {
-		layout          Layout
-		path            string
-		file, dir, list string
+		layout    Layout
+		path      string
+		file, dir string
 	}{
-		{in, "a", "v/a", "v/a/", "v/a/"},
-		{in, "a/b\xff/..x", "v/a/b%~FF/..x", "v/a/b%~FF/..x/", "v/a/b%~FF/..x/"},
-		{in, ".objvol/x", "v/.objvol/x", "v/.objvol/x/", "v/.objvol/x/"},
-		{top, "a/.objvol", "a/.objvol", "a/.objvol/", "a/.objvol/"},
+		{in, "a", "v/a", "v/a/"},
+		{in, "a/b\xff/..x", "v/a/b%~FF/..x", "v/a/b%~FF/..x/"},
+		{in, ".objvol/x", "v/.objvol/x", "v/.objvol/x/"},
+		{top, "a/.objvol", "a/.objvol", "a/.objvol/"},
 	} {
 		file, err := tc.layout.File(tc.path)
 		if err != nil || file != tc.file {
@@ -57,9 +57,9 @@ func TestKeys(t *testing.T) {
 		if err != nil || dir != tc.dir {
 			t.Errorf("Dir(%q) = %q, %v, want %q", tc.path, dir, err, tc.dir)
 		}
-		list, err := tc.layout.ListPrefix(tc.path)
-		if err != nil || list != tc.list {
-			t.Errorf("ListPrefix(%q) = %q, %v, want %q", tc.path, list, err, tc.list)
+		f, err := tc.layout.Folder(tc.path)
+		if list, ok := f.Prefix(); err != nil || !ok || list != tc.dir || f.Path() != tc.path {
+			t.Errorf("the folder %q lists %q, %v, want %q", f.Path(), list, err, tc.dir)
 		}
 	}
 }
@@ -71,9 +71,9 @@ func TestRoot(t *testing.T) {
 		if err != nil || dir != want || l.Root() != want {
 			t.Errorf("prefix %q: Dir(\"\") = %q, %v, Root = %q, want %q", prefix, dir, err, l.Root(), want)
 		}
-		list, err := l.ListPrefix("")
-		if err != nil || list != l.Prefix() {
-			t.Errorf("prefix %q: ListPrefix(\"\") = %q, %v", prefix, list, err)
+		f, err := l.Folder("")
+		if list, ok := f.Prefix(); err != nil || !ok || list != l.Prefix() {
+			t.Errorf("prefix %q: the root lists %q, %v", prefix, list, err)
 		}
 	}
 }
@@ -81,7 +81,6 @@ func TestRoot(t *testing.T) {
 func TestKeysRefused(t *testing.T) {
 	in, top := newLayout(t, "v"), newLayout(t, "")
 	long := strings.Repeat("n", MaxName)
-	deep := strings.Repeat(long+"/", 3)
 	for _, tc := range []struct {
 		layout Layout
 		path   string
@@ -95,12 +94,16 @@ func TestKeysRefused(t *testing.T) {
 		{in, "a\x00", ErrInvalidPath},
 		{in, long + "n", ErrNameTooLong},
 		{in, long + "n/a", ErrNameTooLong},
-		{in, strings.Repeat("\xff", 64), ErrNameTooLong},
-		{in, deep + long, ErrNameTooLong}, // v/ and 1,023 bytes
+		{in, strings.Repeat("\xff", 256), ErrNameTooLong},
+		{in, strings.Repeat("d/", 1000) + long + "n", ErrNameTooLong},
 		{top, ".objvol", ErrReserved},
 		{top, ".objvol/volumes", ErrReserved},
 	} {
-		for name, call := range map[string]func(string) (string, error){"File": tc.layout.File, "Dir": tc.layout.Dir, "ListPrefix": tc.layout.ListPrefix} {
+		folder := func(path string) (string, error) {
+			f, err := tc.layout.Folder(path)
+			return f.Path(), err
+		}
+		for name, call := range map[string]func(string) (string, error){"File": tc.layout.File, "Dir": tc.layout.Dir, "Folder": folder} {
 			if key, err := call(tc.path); !errors.Is(err, tc.want) {
 				t.Errorf("%s(%.20q…) = %q, %v, want %v", name, tc.path, key, err, tc.want)
 			}
@@ -108,28 +111,6 @@ func TestKeysRefused(t *testing.T) {
 	}
 	if _, err := in.File(""); !errors.Is(err, ErrInvalidPath) {
 		t.Errorf("File(\"\"): %v, want ErrInvalidPath", err)
-	}
-}
-
-// TestKeyLimits: each limit is met exactly.
-func TestKeyLimits(t *testing.T) {
-	l := newLayout(t, "v")
-	long := strings.Repeat("n", MaxName)
-	whole := strings.Repeat(long+"/", 3) + strings.Repeat("n", objstore.MaxKeyLength-3*(MaxName+1)-len("v/"))
-	if key, err := l.File(whole); err != nil || len(key) != objstore.MaxKeyLength {
-		t.Errorf("a key of %d bytes: %v", len(key), err)
-	}
-	if _, err := l.Dir(whole); !errors.Is(err, ErrNameTooLong) {
-		t.Errorf("the marker of a directory, one byte longer: %v", err)
-	}
-	if _, err := l.Dir(long[:MaxDirName]); err != nil {
-		t.Errorf("Dir of %d bytes: %v", MaxDirName, err)
-	}
-	if _, err := l.Dir(long[:MaxDirName+1]); !errors.Is(err, ErrNameTooLong) {
-		t.Errorf("Dir of %d bytes: %v", MaxDirName+1, err)
-	}
-	if _, err := l.ListPrefix(long); err != nil {
-		t.Errorf("ListPrefix of a directory without a marker: %v", err)
 	}
 }
 
@@ -152,14 +133,14 @@ func TestEntry(t *testing.T) {
 		{in, "", "v/.objvol/", Entry{Name: ".objvol", Dir: true}},
 		{in, "", "w/a", Entry{Hidden: HiddenForeign}},
 		{in, "", "v/a/b", Entry{Hidden: HiddenForeign}},
-		{in, "..", "v/a", Entry{Hidden: HiddenForeign}},
 		{top, "", ".objvol/", Entry{Dir: true, Hidden: HiddenReserved}},
 		{top, "", ".objvol", Entry{Hidden: HiddenReserved}},
 		{top, "", "/", Entry{Dir: true, Hidden: HiddenEmpty}},
 		{top, "", "a", Entry{Name: "a"}},
 		{top, "a", "a/.objvol", Entry{Name: ".objvol"}},
 	} {
-		if got := tc.layout.Entry(tc.dir, tc.key); got != tc.want {
+		f, err := tc.layout.Folder(tc.dir)
+		if got := f.Entry(tc.key); err != nil || got != tc.want {
 			t.Errorf("Entry(%q, %q) = %+v, want %+v", tc.dir, tc.key, got, tc.want)
 		}
 	}
@@ -181,6 +162,8 @@ func TestPath(t *testing.T) {
 		{in, "v/a//b", "", false, HiddenEmpty},
 		{in, "v//", "", true, HiddenEmpty},
 		{in, "v/a/../b", "", false, HiddenDots},
+		{in, "v/" + strings.Repeat("d", 247) + "/a", strings.Repeat("d", 247) + "/a", false, Shown},
+		{in, "v/" + strings.Repeat("d", 247) + "/", "", true, HiddenLong},
 		{in, "w/a", "", false, HiddenForeign},
 		{in, ".objvol/volumes/v/lease", "", false, HiddenForeign},
 		{top, ".objvol/volumes/%~2F/root/", "", true, Shown},
@@ -214,18 +197,12 @@ func FuzzKeys(f *testing.F) {
 		}
 		back := l.File
 		if isDir {
-			back = l.ListPrefix
-			if path == "" {
-				back = l.Dir
-			}
+			back = l.Dir
 		}
 		if again, err := back(path); err != nil || again != key {
 			t.Errorf("%q has the path %q, which has the key %q, %v", key, path, again, err)
 		}
-		dir, name := "", path
-		if i := strings.LastIndexByte(path, '/'); i >= 0 {
-			dir, name = path[:i], path[i+1:]
-		}
+		dir, name := Split(path)
 		want := Entry{Name: name, Dir: isDir}
 		if path == "" {
 			want.Self = true
@@ -233,7 +210,8 @@ func FuzzKeys(f *testing.F) {
 				return // the root's marker is in no listing
 			}
 		}
-		if entry := l.Entry(dir, key); entry != want {
+		f, err := l.Folder(dir)
+		if entry := f.Entry(key); err != nil || entry != want {
 			t.Errorf("Entry(%q, %q) = %+v, want %+v", dir, key, entry, want)
 		}
 	})

@@ -15,6 +15,10 @@ const hiddenName = ".objvol"
 // delimiter it gives one common prefix per volume.
 const VolumesPrefix = hiddenName + "/volumes/"
 
+// IsRecord reports whether a key is that of a record of some volume. Names in overflow form
+// lie there too.
+func IsRecord(key string) bool { return strings.HasPrefix(key, VolumesPrefix) }
+
 // Records knows the keys that objvol keeps beside a volume. It is a value.
 type Records struct {
 	base string // ends in "/"
@@ -46,7 +50,15 @@ func (r Records) VolumeRecord() string { return r.base + "volume.json" }
 func (r Records) Lease() string { return r.base + "lease" }
 
 // Link is the key of the record of a group of hard links.
-func (r Records) Link(group string) string { return r.base + "links/" + Escape(group) }
+func (r Records) Link(group string) string { return r.links() + group }
+
+// Group is the inverse of Link; it is false for every other key.
+func (r Records) Group(key string) (group string, ok bool) {
+	group, ok = strings.CutPrefix(key, r.links())
+	return group, ok && isToken(group)
+}
+
+func (r Records) links() string { return r.base + "links/" }
 
 // Moving is where an inode's content waits while a cycle of renames is undone
 // (hard-cases 8). All of them begin with MovingPrefix.
@@ -61,6 +73,10 @@ func (r Records) Orphan(ino uint64) string { return r.OrphanPrefix() + decimal(i
 
 // OrphanPrefix is what the keys of Orphan begin with, to sweep leftovers.
 func (r Records) OrphanPrefix() string { return r.base + "orphans/" }
+
+// LongPrefix is what all keys in overflow form begin with. Listed with a delimiter it
+// gives one common prefix per directory that has such keys: its Folder.LongPrefix.
+func (r Records) LongPrefix() string { return r.base + "long/" }
 
 // Probe is the prefix under which a store's capabilities are tried out.
 func (r Records) Probe() string { return r.base + "probe/" }

@@ -13,7 +13,7 @@ func TestRecords(t *testing.T) {
 		r.Prefix():       ".objvol/volumes/a%~2Fb c/",
 		r.VolumeRecord(): ".objvol/volumes/a%~2Fb c/volume.json",
 		r.Lease():        ".objvol/volumes/a%~2Fb c/lease",
-		r.Link("../x"):   ".objvol/volumes/a%~2Fb c/links/..%~2Fx",
+		r.Link("a-1"):    ".objvol/volumes/a%~2Fb c/links/a-1",
 		r.Moving(7):      ".objvol/volumes/a%~2Fb c/moving/7",
 		r.Orphan(8):      ".objvol/volumes/a%~2Fb c/orphans/8",
 		r.Probe():        ".objvol/volumes/a%~2Fb c/probe/",
@@ -53,6 +53,18 @@ func TestRecordsOutside(t *testing.T) {
 		l := newLayout(t, prefix)
 		if path, _, hidden := l.Path(l.Records().Lease()); hidden == Shown {
 			t.Errorf("prefix %q shows the lease as %q", prefix, path)
+		}
+	}
+}
+
+func TestGroupOfLinkRecord(t *testing.T) {
+	r := newLayout(t, "v").Records()
+	if got, ok := r.Group(r.Link("g_7")); got != "g_7" || !ok {
+		t.Errorf("group %q, %v", got, ok)
+	}
+	for _, key := range []string{r.Link(""), r.Link("a/b"), r.Moving(1), "v/links/g", r.Link("..")} {
+		if got, ok := r.Group(key); ok {
+			t.Errorf("%q is the record of %q", key, got)
 		}
 	}
 }

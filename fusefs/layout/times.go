@@ -28,8 +28,8 @@ func putTime(metadata map[string]string, name string, t time.Time) {
 //	1700000000000000000ns FSx, DataSync (ms as well)
 //	2023-11-14T22:13:20Z  rclone with its metadata option
 //
-// A decimal number below zero with exactly nine digits is taken for ours. Times that do
-// not fit 64 bits of nanoseconds since 1970 are refused.
+// A decimal number below zero with exactly nine digits is taken for ours. Seconds that need
+// more than 34 bits are refused.
 func parseTime(text string) (time.Time, bool) {
 	if digits, ok := strings.CutSuffix(text, "ns"); ok {
 		return scaledTime(digits, 1)
@@ -75,8 +75,9 @@ func parseFraction(digits string) (int64, bool) {
 	return nanos, err == nil
 }
 
-// inRange reports whether a second, with any fraction, fits the nanoseconds of an int64.
+// inRange reports whether a second is one that a local filesystem could hold: what is
+// far beyond is another unit.
 func inRange(seconds int64) bool {
-	const limit = math.MaxInt64/int64(time.Second) - 1
+	const limit = 1 << 34 // ext4's last one is a little before
 	return -limit <= seconds && seconds <= limit
 }

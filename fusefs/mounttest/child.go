@@ -90,14 +90,29 @@ func Start(t *testing.T, dir, name string, id int) (wait func()) {
 	if id != 0 {
 		env = append(env, envUser+"="+strconv.Itoa(id))
 	}
-	return start(t, dir, env)
+	return orFail(t, start(t, dir, env))
+}
+
+// Try is Run for a case whose failure is not the test's: it returns what the child said.
+func Try(t *testing.T, dir, name string) error {
+	t.Helper()
+	return start(t, dir, []string{envCase + "=" + name})()
+}
+
+// Command returns the command that runs a case, for a case that is about several
+// processes.
+func Command(dir, name string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), envCase+"="+name, envDir+"="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
 }
 
 // RunTest runs a whole test of this binary in a child and waits for it. There, Served
 // tells the test that it is the child, which is how suites that want a [testing.T] are run.
 func RunTest(t *testing.T, dir, name string) {
 	t.Helper()
-	start(t, dir, nil, "-test.v", "-test.run=^"+name+"$")()
+	orFail(t, start(t, dir, nil, "-test.v", "-test.run=^"+name+"$"))()
 }
 
 // Served returns the directory that a child of RunTest is to test. Elsewhere ok is false.
@@ -105,8 +120,19 @@ func Served() (dir string, ok bool) {
 	return os.LookupEnv(envDir)
 }
 
-// start executes the binary again, for a mount on dir.
-func start(t *testing.T, dir string, env []string, args ...string) (wait func()) {
+// orFail makes a wait that fails the test of one that returns an error.
+func orFail(t *testing.T, wait func() error) func() {
+	t.Helper()
+	return func() {
+		t.Helper()
+		if err := wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// start executes the binary again, for a mount on dir, and returns what waits for its end.
+func start(t *testing.T, dir string, env []string, args ...string) (wait func() error) {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
@@ -128,13 +154,13 @@ func start(t *testing.T, dir string, env []string, args ...string) (wait func())
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 
-	return func() {
-		t.Helper()
+	return func() error {
 		select {
 		case err := <-exited:
 			if err != nil {
-				t.Fatalf("in %s: %v\n%s", dir, err, output.Bytes())
+				return fmt.Errorf("in %s: %w\n%s", dir, err, output.Bytes())
 			}
+			return nil
 		case <-time.After(deadline):
 			// A runtime that still runs prints its stacks; one that waits in the kernel
 			// can only end after its connection has.
@@ -145,7 +171,7 @@ func start(t *testing.T, dir string, env []string, args ...string) (wait func())
 			time.Sleep(time.Second)
 			_ = cmd.Process.Kill()
 			err := <-exited
-			t.Fatalf("in %s: hung, then %v\n%s", dir, err, output.Bytes())
+			return fmt.Errorf("in %s: hung, then %w\n%s", dir, err, output.Bytes())
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"objvol/fusefs/index"
+	"objvol/fusefs/writeback"
 )
 
 // How long a change may wait for others to be sent with it.
@@ -56,6 +57,21 @@ func (c *change) put(n index.Inode, settle time.Duration) error {
 	return errors.Join(c.PutInode(n), c.SetDirty(n.Ino))
 }
 
+// renamed gives an inode the time of a change of its name.
+func (c *change) renamed(n index.Inode) error {
+	if n.Of != 0 {
+		whole, err := c.Inode(n.Of)
+		if err != nil {
+			return err
+		}
+		whole.Ctime = c.now
+		return errors.Join(writeback.Recount(c.Tx, whole), c.put(whole, settleFile), c.put(n, settleFile))
+	}
+	n.Ctime = c.now
+	n.AttrGen++
+	return c.put(n, settleFile)
+}
+
 // touchDir gives a directory the times of a change of its names.
 func (c *change) touchDir(ino Ino) error {
 	n, err := c.Inode(ino)
@@ -73,7 +89,7 @@ func (c *change) touchDir(ino Ino) error {
 // do runs something after the commit.
 func (c *change) do(fn func()) { c.after = append(c.after, fn) }
 
-// coarseNow is the clock of every time that the index holds. It is the one by which the
+// coarseNow is the clock of every time that a file has. It is the one by which the
 // kernel stamps files, so that no file seems older than what it was made from
 // (hard-cases 24).
 func coarseNow() time.Time {

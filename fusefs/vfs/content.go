@@ -10,10 +10,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/sys/unix"
 
 	"objvol/fusefs/cache"
 	"objvol/fusefs/extent"
 	"objvol/fusefs/index"
+	"objvol/fusefs/writeback"
 	"objvol/objstore"
 )
 
@@ -40,6 +42,9 @@ func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, 
 		return 0, err
 	}
 	n, err := fs.read(ctx, h.node, off, buf)
+	if err == nil && !h.noAtime {
+		fs.accessed(h.ino)
+	}
 	return n, err
 }
 
@@ -83,7 +88,7 @@ func (fs *FS) fetchAhead(nd *node, off int64) error {
 		return err
 	}
 	next := (off/fetchWindow + 1) * fetchWindow
-	for _, m := range absent(c, next, windowsAhead*fetchWindow) {
+	for _, m := range c.Absent(next, windowsAhead*fetchWindow) {
 		for at := m.Off / fetchWindow * fetchWindow; at < m.End; at += fetchWindow {
 			fs.startFetch(nd, n.Gen, extent.Range{Off: at, End: min(c.BaseLen, at+fetchWindow)})
 		}
@@ -103,7 +108,7 @@ func (fs *FS) readLocal(nd *node, off int64, buf []byte) (int, []extent.Range, e
 	if len(buf) == 0 {
 		return 0, nil, nil
 	}
-	if missing := absent(c, off, int64(len(buf))); len(missing) > 0 {
+	if missing := c.Absent(off, int64(len(buf))); len(missing) > 0 {
 		return 0, missing, nil
 	}
 	fs.ledger.Touch(uint64(nd.ino))
@@ -121,14 +126,6 @@ func (fs *FS) content(ino Ino) (index.Inode, index.Content, error) {
 	}
 	c, err := fs.Index.Content(ino)
 	return n, c, err
-}
-
-// absent returns what of a range only the bucket has.
-func absent(c index.Content, off, n int64) []extent.Range {
-	if n = min(off+n, c.BaseLen) - off; n <= 0 {
-		return nil
-	}
-	return c.Resident.Missing(off, n)
 }
 
 // copyOut reads a range of which nothing is absent. What is not resident is zeros.
@@ -222,17 +219,24 @@ func (fs *FS) fetchNow(ctx context.Context, nd *node, r extent.Range) error {
 	if err != nil {
 		return err
 	}
-	if len(absent(c, r.Off, r.Len())) == 0 {
+	if len(c.Absent(r.Off, r.Len())) == 0 {
 		return nil
 	}
 	bytes, err := fs.readObject(ctx, n, r.Off, r.Len())
-	if errors.Is(err, objstore.ErrPreconditionFailed) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrInvalidRange) {
+	if isChangedThere(err) {
 		return fs.changedThere(ctx, n, c, err)
 	}
 	if err != nil {
 		return err
 	}
+	fs.wb.Heard() // who waits for an upload may wait for this
 	return fs.keep(nd, n.Gen, r.Off, bytes)
+}
+
+// isChangedThere reports whether a read failed because the object is not what the index
+// said.
+func isChangedThere(err error) bool {
+	return errors.Is(err, objstore.ErrPreconditionFailed) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrInvalidRange)
 }
 
 // changedThere handles an object that is not what the index said. It may have been a
@@ -243,10 +247,14 @@ func (fs *FS) changedThere(ctx context.Context, n index.Inode, c index.Content, 
 		return fs.ioError(ctx, err)
 	}
 	now, err := fs.Index.Inode(n.Ino)
+	if err != nil {
+		return notExist(err)
+	}
+	unsettled, err := writeback.Unsettled(fs.Index, now)
 	switch {
 	case err != nil:
-		return notExist(err)
-	case now.Sending != "":
+		return err
+	case unsettled:
 		return fs.sleep(ctx, ownWrite)
 	case now.Placed != "" && now.PlacedGen == n.PlacedGen, c.Resident.Size() == 0 && isClean(n):
 		return nil
@@ -299,7 +307,7 @@ func (fs *FS) keep(nd *node, gen uint64, off int64, bytes []byte) error {
 	if err != nil {
 		return err
 	}
-	missing := absent(c, off, int64(len(bytes)))
+	missing := c.Absent(off, int64(len(bytes)))
 	// A newer generation of ours keeps its old bytes; another writer's has others.
 	if len(missing) == 0 || n.PlacedGen > gen {
 		return nil
@@ -363,30 +371,39 @@ func (fs *FS) complete(ctx context.Context, nd *node) error {
 		if err != nil {
 			return err
 		}
-		missing := absent(c, 0, n.Size)
+		missing := c.Absent(0, n.Size)
 		if len(missing) == 0 {
 			return nil
 		}
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(fetchesAtOnce)
-		for _, m := range missing {
-			for off := m.Off; off < m.End; off += fetchWindow {
-				g.Go(func() error {
-					return fs.fetch(ctx, nd, extent.Range{Off: off, End: min(off+fetchWindow, m.End)}, true)
-				})
-			}
-		}
-		if err := g.Wait(); err != nil {
+		if err := fs.fetchAll(ctx, nd, missing); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("%w: what was fetched is gone each time", ErrStale)
 }
 
-// noSpace names a full local disk in the filesystem's words.
+// fetchAll fetches absent ranges, a few windows at once.
+func (fs *FS) fetchAll(ctx context.Context, nd *node, ranges []extent.Range) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(fetchesAtOnce)
+	for _, r := range ranges {
+		for off := r.Off; off < r.End && ctx.Err() == nil; off += fetchWindow {
+			g.Go(func() error {
+				return fs.fetch(ctx, nd, extent.Range{Off: off, End: min(off+fetchWindow, r.End)}, true)
+			})
+		}
+	}
+	return g.Wait()
+}
+
+// noSpace names a full local disk in the filesystem's words, and one that cannot hold so
+// large a file.
 func noSpace(err error) error {
-	if errors.Is(err, cache.ErrNoSpace) {
+	switch {
+	case errors.Is(err, cache.ErrNoSpace):
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case errors.Is(err, unix.EFBIG):
+		return fmt.Errorf("%w: %w", ErrTooBig, err)
 	}
 	return err
 }

@@ -15,9 +15,9 @@ func (fs *FS) Mkdir(ctx context.Context, parent Ino, name string, mode uint32, w
 	n := index.Inode{
 		Mode: layout.TypeDir | mode&permMask, UID: who.UID, GID: who.GID, AttrGen: 1,
 		// What was just made is empty, and known to be.
-		Dir: &index.Dir{Listed: true, ListedAt: coarseNow()},
+		Dir: &index.Dir{Listed: true, ListedAt: time.Now()},
 	}
-	return fs.make(ctx, parent, name, n, settleFile)
+	return fs.make(ctx, parent, name, n, who.Umask, settleFile)
 }
 
 // Symlink makes a symbolic link.
@@ -32,7 +32,21 @@ func (fs *FS) Symlink(ctx context.Context, parent Ino, name, target string, who 
 		Mode: layout.TypeSymlink | 0o777, UID: who.UID, GID: who.GID, Gen: 1,
 		Target: target, Size: int64(len(target)),
 	}
-	return fs.make(ctx, parent, name, n, settleFile)
+	return fs.make(ctx, parent, name, n, who.Umask, settleFile)
+}
+
+// Mknod makes a fifo, a socket, a device or an empty regular file; the type is in mode. A
+// device's number is kept and shown, and the kernel opens none on this mount.
+func (fs *FS) Mknod(ctx context.Context, parent Ino, name string, mode, rdev uint32, who Caller) (Entry, error) {
+	n := index.Inode{Mode: mode & (layout.TypeMask | permMask), UID: who.UID, GID: who.GID, Gen: 1}
+	switch n.Mode & layout.TypeMask {
+	case layout.TypeChar, layout.TypeBlock:
+		n.Rdev = rdev
+	case layout.TypeRegular, layout.TypeFifo, layout.TypeSocket:
+	default:
+		return Entry{}, ErrInvalid
+	}
+	return fs.make(ctx, parent, name, n, who.Umask, settleFile)
 }
 
 // targetMax is the longest target of a symlink, in bytes (PATH_MAX without its NUL).
@@ -41,7 +55,7 @@ const targetMax = 4095
 // Create makes a regular file and opens it as the handle fh.
 func (fs *FS) Create(ctx context.Context, parent Ino, name string, mode, openFlags uint32, fh uint64, who Caller) (Entry, OpenResult, error) {
 	n := index.Inode{Mode: layout.TypeRegular | mode&permMask, UID: who.UID, GID: who.GID, Gen: 1}
-	e, err := fs.make(ctx, parent, name, n, settleOpen)
+	e, err := fs.make(ctx, parent, name, n, who.Umask, settleOpen)
 	if errors.Is(err, ErrExist) && openFlags&openExcl == 0 {
 		// Somebody was quicker, or the kernel did not know of it.
 		if e, err = fs.Lookup(ctx, parent, name); err == nil {
@@ -58,7 +72,7 @@ func (fs *FS) Create(ctx context.Context, parent Ino, name string, mode, openFla
 }
 
 // make enters a new inode under a name that is not taken.
-func (fs *FS) make(ctx context.Context, parent Ino, name string, n index.Inode, settle time.Duration) (Entry, error) {
+func (fs *FS) make(ctx context.Context, parent Ino, name string, n index.Inode, umask uint32, settle time.Duration) (Entry, error) {
 	if len(name) > nameMax {
 		return Entry{}, ErrNameTooLong
 	}
@@ -83,14 +97,8 @@ func (fs *FS) make(ctx context.Context, parent Ino, name string, n index.Inode, 
 			return errors.Join(ErrExist, err)
 		}
 		n.Ino, n.Nlink = c.NewIno(), 1
-		n.Atime, n.Mtime, n.Ctime = c.now, c.now, c.now
-		if dir.Mode&setGID != 0 {
-			n.GID = dir.GID
-			if n.Dir != nil {
-				n.Mode |= setGID
-			}
-		}
-		if err := errors.Join(c.Enter(parent, name, n.Ino), c.put(n, settle), c.touchDir(parent)); err != nil {
+		begin(&n, dir, umask, c.now)
+		if err := errors.Join(carries(c, n), c.put(n, settle), c.Enter(parent, name, n.Ino), c.touchDir(parent)); err != nil {
 			return err
 		}
 		return fs.fits(c.Tx, n)
@@ -98,7 +106,22 @@ func (fs *FS) make(ctx context.Context, parent Ino, name string, n index.Inode, 
 	if err != nil {
 		return Entry{}, err
 	}
-	return fs.entry(dir, n), nil
+	return fs.entry(dir, n)
+}
+
+// begin gives a new inode its times, and what its directory hands down: the group, and
+// access control lists in place of the umask. The kernel has taken setgid from what its
+// caller may not give to that group.
+func begin(n *index.Inode, dir index.Inode, umask uint32, now time.Time) {
+	n.Atime, n.Mtime, n.Ctime = now, now, now
+	inheritACL(n, dir, umask)
+	if dir.Mode&setGID == 0 {
+		return
+	}
+	n.GID = dir.GID
+	if n.Dir != nil {
+		n.Mode |= setGID
+	}
 }
 
 // fits checks that an inode's path can be a key.

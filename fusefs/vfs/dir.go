@@ -20,11 +20,11 @@ const (
 const readBatch = 128
 
 // OpenDir opens a directory for reading as the handle fh.
-func (fs *FS) OpenDir(ctx context.Context, ino Ino, fh uint64) error {
+func (fs *FS) OpenDir(ctx context.Context, ino Ino, flags uint32, fh uint64) error {
 	if _, err := fs.fresh(ctx, ino); err != nil {
 		return err
 	}
-	fs.newHandle(fh, ino, 0)
+	fs.newHandle(fh, ino, flags)
 	return nil
 }
 
@@ -42,6 +42,9 @@ func (fs *FS) ReadDir(ctx context.Context, fh, cookie uint64, plus bool, emit fu
 	dir, err := fs.Index.Inode(h.ino)
 	if err != nil {
 		return notExist(err)
+	}
+	if !h.noAtime {
+		fs.accessed(h.ino)
 	}
 	if cookie < cookieDot && !emit(DirEntry{Name: ".", Ino: h.ino, Type: layout.TypeDir, Cookie: cookieDot}) {
 		return nil
@@ -85,41 +88,45 @@ func (fs *FS) readNames(ctx context.Context, dir index.Inode, after uint64, plus
 	g.SetLimit(looksAtOnce)
 	for i, d := range names {
 		entries[i] = DirEntry{Name: d.Name, Cookie: d.Cookie}
-		n, err := fs.Index.Inode(d.Ino)
-		if errors.Is(err, index.ErrNotFound) {
+		n, err := fs.whole(d.Ino)
+		if errors.Is(err, ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if !n.Vague || !plus {
-			fs.fill(&entries[i], dir, n, plus)
+		if !n.Vague && !n.HasMembers() || !plus {
+			if err := fs.fill(&entries[i], dir, n, plus); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		g.Go(func() error {
-			n, err := fs.known(ctx, d.Ino)
+			n, err := fs.knownAs(ctx, dir.Ino, d.Name)
 			if errors.Is(err, ErrNotExist) {
 				return nil
 			}
-			if err == nil {
-				fs.fill(&entries[i], dir, n, true)
+			if err != nil {
+				return err
 			}
-			return err
+			return fs.fill(&entries[i], dir, n, true)
 		})
 	}
 	return entries, g.Wait()
 }
 
 // fill completes an entry with what is known of its inode.
-func (fs *FS) fill(e *DirEntry, dir, n index.Inode, plus bool) {
+func (fs *FS) fill(e *DirEntry, dir, n index.Inode, plus bool) error {
 	e.Ino = n.Ino
 	if !n.Vague || n.Dir != nil {
 		e.Type = n.Mode & layout.TypeMask
 	}
-	if plus {
-		entry := fs.entry(dir, n)
-		e.Entry = &entry
+	if !plus {
+		return nil
 	}
+	entry, err := fs.entry(dir, n)
+	e.Entry = &entry
+	return err
 }
 
 // FsyncDir waits until the names of a directory are in the bucket, or with SyncLocal on

@@ -2,7 +2,9 @@
 //
 // # Words
 //
-// An inode is a file, whatever its names; its number is never reused. A name (dirent)
+// An inode is a file, whatever its names; its number is never reused. One with several
+// names has members, one for each, which only the index and the write-back know: what a
+// name stands for is asked of whole. A name (dirent)
 // enters an inode in a directory. A handle is an open file or directory. The index holds
 // all of it on this host and is the one truth: every operation is one transaction of
 // the index, in which the state is looked at, judged and changed. Nothing is kept in
@@ -12,7 +14,8 @@
 // # Where bytes are
 //
 // A regular file's bytes are in its content file where they are resident; below BaseLen
-// in its object; else they are zeros. Only content.go decides which.
+// in its object, but for holes that are known (index.Content); else they are zeros. What
+// fallocate reserved is resident: zeros that take space.
 //
 //	        open, read            fetch             evict
 //	absent ------------> partly ---------> whole ----------> absent     (clean)
@@ -31,6 +34,11 @@
 // A directory is listed once into the index and again when it is older than the
 // volume's ttl (freshness.go). What the kernel may remember is what is left of that
 // time. Listings never overrule changes of ours (hard-cases 9).
+//
+// A directory exists if it has a marker, or if something lies below it that can be shown.
+// Keys that cannot (hidden.go) are counted and logged once. They hold no directory: rmdir
+// of one that has only such keys succeeds and they stay, on no host a name. Where a common
+// prefix is all that is known of a directory, one key below it is looked at first.
 //
 // # Locks
 //

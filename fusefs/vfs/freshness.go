@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
 	"objvol/fusefs/writeback"
 )
 
@@ -119,7 +120,9 @@ func (fs *FS) listing(dir Ino) *flight {
 		ctx, cancel := context.WithTimeout(fs.ctx, listTime)
 		defer cancel()
 		f.err = fs.list(ctx, dir)
-		if f.err != nil && fs.ctx.Err() == nil {
+		// A directory that was moved or removed meanwhile lacks nothing.
+		gone := errors.Is(f.err, ErrNotExist) || errors.Is(f.err, errMoved)
+		if f.err != nil && !gone && fs.ctx.Err() == nil {
 			fs.Log.Warn("a directory was not listed", "inode", uint64(dir), "error", f.err)
 		}
 		fs.mu.Lock()
@@ -158,7 +161,7 @@ func (fs *FS) resolve(ctx context.Context, parent Ino, name string) (dir, n inde
 			return dir, n, err
 		}
 	}
-	n, err = fs.child(parent, name)
+	n, err = fs.shownChild(ctx, parent, name)
 	if !errors.Is(err, ErrNotExist) || dir.Dir.Listed {
 		return dir, n, err
 	}
@@ -190,7 +193,7 @@ func (fs *FS) resolve(ctx context.Context, parent Ino, name string) (dir, n inde
 	if dir, err = fs.Index.Inode(parent); err != nil {
 		return dir, n, notExist(err)
 	}
-	n, err = fs.child(parent, name)
+	n, err = fs.shownChild(ctx, parent, name)
 	return dir, n, err
 }
 
@@ -203,13 +206,31 @@ func (fs *FS) awaitProbe(ctx context.Context, probed <-chan error) error {
 	}
 }
 
+// shownChild is child; a directory that is vague may have nothing but hidden keys.
+func (fs *FS) shownChild(ctx context.Context, parent Ino, name string) (index.Inode, error) {
+	n, err := fs.child(parent, name)
+	if err == nil && n.Vague && n.Dir != nil {
+		return fs.known(ctx, n.Ino)
+	}
+	return n, err
+}
+
 // child returns the inode of a name that the index has.
 func (fs *FS) child(parent Ino, name string) (index.Inode, error) {
 	ino, err := fs.Index.Lookup(parent, name)
 	if err != nil {
 		return index.Inode{}, notExist(err)
 	}
+	return fs.whole(ino)
+}
+
+// whole returns the inode that a name stands for: of a hard link not the member that is
+// entered there, but what it belongs to.
+func (fs *FS) whole(ino Ino) (index.Inode, error) {
 	n, err := fs.Index.Inode(ino)
+	if err == nil && n.Of != 0 {
+		n, err = fs.Index.Inode(n.Of)
+	}
 	return n, notExist(err)
 }
 
@@ -229,11 +250,11 @@ func (fs *FS) writable(ctx context.Context, dir Ino) error {
 	return nil
 }
 
-// dirPath returns a directory's path and the prefix of what lies in it.
-func (fs *FS) dirPath(r writeback.Reader, ino Ino) (path, prefix string, err error) {
-	if path, err = writeback.Path(r, ino); err != nil {
-		return "", "", notExist(err)
+// folder returns the keys of what lies in a directory.
+func (fs *FS) folder(r writeback.Reader, ino Ino) (layout.Folder, error) {
+	path, err := writeback.Path(r, ino)
+	if err != nil {
+		return layout.Folder{}, notExist(err)
 	}
-	prefix, err = fs.Layout.ListPrefix(path)
-	return path, prefix, err
+	return fs.Layout.Folder(path)
 }

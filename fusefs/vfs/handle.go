@@ -12,6 +12,8 @@ const (
 	readOnly   = 0o0
 	openExcl   = 0o200
 	openTrunc  = 0o1000
+
+	openNoAtime = 0o1000000
 )
 
 // handle is an open file or directory. It is immutable but for its errors.
@@ -19,6 +21,8 @@ type handle struct {
 	ino   Ino
 	node  *node // nil for directories
 	write bool
+	// noAtime: reading leaves no access time (O_NOATIME).
+	noAtime bool
 	// reported is how many failed uploads of the inode this handle was told of.
 	// node.errs protects it.
 	reported uint64
@@ -28,38 +32,43 @@ type handle struct {
 func (fs *FS) Open(ctx context.Context, ino Ino, flags uint32, fh uint64) (OpenResult, error) {
 	// The handle comes first: an inode that is unlinked at this moment stays for it.
 	fs.newHandle(fh, ino, flags)
-	if err := fs.mayOpen(ctx, ino, flags); err != nil {
+	n, err := fs.mayOpen(ctx, ino, flags)
+	if err != nil {
 		fs.dropHandle(fh)
 		return OpenResult{}, err
 	}
 	// When the bucket's content changes, the kernel's pages are dropped then.
-	return OpenResult{KeepCache: true}, nil
+	return OpenResult{KeepCache: !fs.reread(n, flags)}, nil
 }
 
-func (fs *FS) mayOpen(ctx context.Context, ino Ino, flags uint32) error {
+func (fs *FS) mayOpen(ctx context.Context, ino Ino, flags uint32) (index.Inode, error) {
 	n, err := fs.known(ctx, ino)
 	if err != nil {
-		return err
+		return n, err
 	}
 	if n.Dir != nil {
-		return ErrIsDir
+		return n, ErrIsDir
 	}
 	if fs.ReadOnly && (flags&accessMode != readOnly || flags&openTrunc != 0) {
-		return ErrReadOnly
+		return n, ErrReadOnly
 	}
 	if flags&openTrunc != 0 {
-		return fs.truncate(ino, 0)
+		return n, fs.truncate(ino, 0)
 	}
-	return nil
+	return n, nil
 }
 
 func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) *handle {
-	h := &handle{ino: ino, write: flags&accessMode != readOnly}
+	h := &handle{ino: ino, write: flags&accessMode != readOnly, noAtime: flags&openNoAtime != 0}
 	h.node = fs.acquire(ino)
 	h.reported = h.node.failures()
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	h.node.handles++
+	if h.write {
+		h.node.writers++
+	}
+	h.node.forgotten = false
 	fs.handles[fh] = h
 	return h
 }
@@ -79,13 +88,21 @@ func (fs *FS) handle(fh uint64) (*handle, error) {
 func (fs *FS) dropHandle(fh uint64) *handle {
 	fs.mu.Lock()
 	h, ok := fs.handles[fh]
+	forgotten := false
 	if ok {
 		delete(fs.handles, fh)
 		h.node.handles--
+		if h.write {
+			h.node.writers--
+		}
+		forgotten = h.node.handles == 0 && h.node.forgotten
 	}
 	fs.mu.Unlock()
 	if ok {
 		fs.release(h.node)
+	}
+	if forgotten {
+		fs.Forget(h.ino, 0)
 	}
 	return h
 }
@@ -96,6 +113,14 @@ func (fs *FS) isOpen(ino Ino) bool {
 	defer fs.mu.Unlock()
 	n, ok := fs.nodes[ino]
 	return ok && n.handles > 0
+}
+
+// isWritten reports whether an inode has handles that may write.
+func (fs *FS) isWritten(ino Ino) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	n, ok := fs.nodes[ino]
+	return ok && n.writers > 0
 }
 
 // Flush is called at every close(2). A failure of an upload in the background is
@@ -158,8 +183,8 @@ func (fs *FS) syncLocal(n *node) error {
 	return fs.Index.Sync()
 }
 
-// Release ends a handle. An unlinked inode goes when the kernel forgets it, which it does
-// after its last use.
+// Release ends a handle. An unlinked inode goes when the kernel forgets it, which it asks
+// for after the last release; the two may arrive in any order.
 func (fs *FS) Release(fh uint64) {
 	h := fs.dropHandle(fh)
 	if h == nil {
@@ -179,7 +204,7 @@ func dropContent(tx *index.Tx, n index.Inode) (uint64, error) {
 	}
 	kept := index.Content{}
 	if n.Nlink > 0 {
-		kept.BaseLen = c.BaseLen
+		kept.BaseLen, kept.Holes = c.BaseLen, c.Holes
 	}
 	return c.File, tx.PutContent(n.Ino, kept)
 }

@@ -28,7 +28,7 @@ func TestOpenUnlinked(t *testing.T) {
 	if _, there := bucket.Snapshot()["v/f"]; there {
 		t.Error("the object is still there")
 	}
-	if _, err := v.Write(t.Context(), fh, 0, []byte("ONLY"), false); err != nil {
+	if _, err := v.Write(t.Context(), fh, 0, []byte("ONLY")); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := v.readAll(fh); err != nil || string(got) != "ONLY in the bucket" {
@@ -74,7 +74,7 @@ func TestFsync(t *testing.T) {
 	want(t, err)
 	defer v.Release(fh)
 	for _, text := range []string{"first", "second"} {
-		if _, err := v.Write(t.Context(), fh, 0, []byte(text), false); err != nil {
+		if _, err := v.Write(t.Context(), fh, 0, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		want(t, v.Fsync(t.Context(), fh, false))
@@ -97,7 +97,7 @@ func TestFsyncDir(t *testing.T) {
 	want(t, v.rename("old", "new"))
 	want(t, v.write("other", 0, []byte("y"), 0))
 	fh := handles.Add(2)
-	want(t, v.OpenDir(t.Context(), vfs.Root, fh))
+	want(t, v.OpenDir(t.Context(), vfs.Root, 0, fh))
 	defer v.ReleaseDir(fh)
 	want(t, v.FsyncDir(t.Context(), fh))
 	all := bucket.Snapshot()
@@ -121,7 +121,7 @@ func TestSyncLocal(t *testing.T) {
 	bucket.Forget()
 	fh, err := v.open("f", syscall.O_RDWR|syscall.O_CREAT, 0o600)
 	want(t, err)
-	if _, err := v.Write(t.Context(), fh, 0, []byte("local"), false); err != nil {
+	if _, err := v.Write(t.Context(), fh, 0, []byte("local")); err != nil {
 		t.Fatal(err)
 	}
 	want(t, v.Fsync(t.Context(), fh, false))
@@ -146,7 +146,7 @@ func TestRefusedUpload(t *testing.T) {
 	fh, err := v.open("f", syscall.O_RDWR|syscall.O_CREAT, 0o600)
 	want(t, err)
 	defer v.Release(fh)
-	if _, err := v.Write(t.Context(), fh, 0, []byte("kept"), false); err != nil {
+	if _, err := v.Write(t.Context(), fh, 0, []byte("kept")); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.Fsync(t.Context(), fh, false); !errors.Is(err, objstore.ErrAccessDenied) {
@@ -175,7 +175,7 @@ func TestReadDir(t *testing.T) {
 		want(t, v.symlink("x", "n"+strconv.Itoa(i)))
 	}
 	fh := handles.Add(2)
-	want(t, v.OpenDir(t.Context(), vfs.Root, fh))
+	want(t, v.OpenDir(t.Context(), vfs.Root, 0, fh))
 	defer v.ReleaseDir(fh)
 	seen := make(map[string]int)
 	cookie, more := uint64(0), true
@@ -286,7 +286,7 @@ func TestOpenFileRests(t *testing.T) {
 		fh, err := v.open("f", syscall.O_RDWR|syscall.O_CREAT, 0o600)
 		want(t, err)
 		write := func(text string) {
-			if _, err := v.Write(t.Context(), fh, 0, []byte(text), false); err != nil {
+			if _, err := v.Write(t.Context(), fh, 0, []byte(text)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,33 +19,41 @@ type scan struct {
 	fs     *FS
 	look   writeback.Listing
 	dir    Ino
-	path   string
-	prefix string
+	folder layout.Folder
 	began  time.Time
+	// asOf is when the oldest of the requests was sent whose answers it goes by.
+	asOf time.Time
 	// seen are the names that were listed, or of which this listing may not speak.
 	seen map[string]bool
+	// hidden counts what cannot be shown, by reason.
+	hidden hiddenCounts
+}
+
+// scan begins a look at a directory. The caller ends its look.
+func (fs *FS) scan(dir Ino) (*scan, error) {
+	now := time.Now()
+	s := &scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, began: now, asOf: now, seen: make(map[string]bool), hidden: make(hiddenCounts)}
+	var err error
+	if s.folder, err = fs.folder(fs.Index, dir); err != nil {
+		s.look.End()
+	}
+	return s, err
 }
 
 // list brings the index up to date with a directory of the bucket.
 func (fs *FS) list(ctx context.Context, dir Ino) error {
-	s := scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, began: time.Now(), seen: make(map[string]bool)}
-	defer s.look.End()
-	var err error
-	if s.path, s.prefix, err = fs.dirPath(fs.Index, dir); err != nil {
+	s, err := fs.scan(dir)
+	if err != nil {
 		return err
 	}
-	opts := objstore.ListOptions{Prefix: s.prefix, Delimiter: "/"}
-	for {
-		page, err := fs.Bucket.List(ctx, opts)
-		if err != nil {
+	defer s.look.End()
+	if prefix, ok := s.folder.Prefix(); ok {
+		if err := s.pages(ctx, objstore.ListOptions{Prefix: prefix, Delimiter: "/"}); err != nil {
 			return err
 		}
-		if err := s.merge(page); err != nil {
-			return err
-		}
-		if opts.Token = page.Next; opts.Token == "" {
-			break
-		}
+	}
+	if err := s.listLong(ctx); err != nil {
+		return err
 	}
 	if err := s.dropVanished(ctx); err != nil {
 		return err
@@ -54,29 +61,49 @@ func (fs *FS) list(ctx context.Context, dir Ino) error {
 	return s.finish()
 }
 
+// pages enters all pages of one listing.
+func (s *scan) pages(ctx context.Context, opts objstore.ListOptions) error {
+	for {
+		page, err := s.fs.Bucket.List(ctx, opts)
+		if err != nil {
+			return err
+		}
+		if err := s.merge(ctx, page); err != nil {
+			return err
+		}
+		if opts.Token = page.Next; opts.Token == "" {
+			return nil
+		}
+	}
+}
+
 // errMoved ends a listing whose directory was renamed or removed meanwhile.
 var errMoved = fmt.Errorf("%w: the directory was moved while it was listed", ErrStale)
 
 // stillThere checks, inside a transaction, that the directory is where it was listed.
 func (s *scan) stillThere(c *change) error {
-	_, prefix, err := s.fs.dirPath(c.Tx, s.dir)
-	if err == nil && prefix != s.prefix {
+	path, err := writeback.Path(c.Tx, s.dir)
+	if err == nil && path != s.folder.Path() {
 		err = errMoved
 	}
-	return err
+	return notExist(err)
 }
 
 // mergeBatch is how many entries one transaction enters, so that others get their turn.
 const mergeBatch = 200
 
 // merge enters one page.
-func (s *scan) merge(page objstore.Page) error {
+func (s *scan) merge(ctx context.Context, page objstore.Page) error {
 	entries := make([]found, 0, len(page.Objects)+len(page.Prefixes))
 	for _, obj := range page.Objects {
-		entries = append(entries, found{key: obj.Key, obj: obj, entry: s.fs.Layout.Entry(s.path, obj.Key)})
+		entries = append(entries, s.found(obj.Key, obj))
 	}
 	for _, prefix := range page.Prefixes {
-		entries = append(entries, found{key: prefix, entry: s.fs.Layout.Entry(s.path, prefix)})
+		entries = append(entries, s.found(prefix, objstore.Object{}))
+	}
+	entries, err := s.shown(ctx, entries)
+	if err != nil {
+		return err
 	}
 	for len(entries) > 0 {
 		batch := entries[:min(mergeBatch, len(entries))]
@@ -99,21 +126,28 @@ func (s *scan) merge(page objstore.Page) error {
 	return nil
 }
 
-// found is an object or a common prefix of a listing. A prefix has no ETag.
+// found is an object or a common prefix of a listing. A prefix has no object.
 type found struct {
+	// key is that of the name; for a common prefix it is that of the directory's marker.
 	key   string
 	obj   objstore.Object
 	entry layout.Entry
 }
 
+func (s *scan) found(key string, obj objstore.Object) found {
+	f := found{key: key, obj: obj, entry: s.folder.Entry(key)}
+	if f.entry.Name != "" {
+		if marker, err := s.folder.Key(f.entry.Name, f.entry.Dir); err == nil {
+			f.key = marker
+		}
+	}
+	return f
+}
+
 // enter merges one entry.
 func (s *scan) enter(c *change, f found) error {
-	switch {
-	case f.entry.Self:
-		return s.self(c, f)
-	case f.entry.Hidden != layout.Shown:
-		s.fs.Log.Warn("an object has no place in a filesystem and is hidden", "key", f.key, "reason", string(f.entry.Hidden))
-		return nil
+	if f.entry.Self {
+		return s.marker(c, s.dir, f)
 	}
 	name := f.entry.Name
 	again := s.seen[name]
@@ -135,8 +169,11 @@ func (s *scan) enter(c *change, f found) error {
 	if err != nil {
 		return err
 	}
-	if (n.Dir != nil) != f.entry.Dir {
+	switch {
+	case (n.Dir != nil) != f.entry.Dir:
 		return s.enterOther(c, f, n, again)
+	case f.entry.Dir && f.obj.Key != "":
+		return s.marker(c, ino, f)
 	}
 	k, ok, err := c.Key(f.key)
 	if err != nil || !ok || f.entry.Dir || k.Owner != ino || n.Placed != f.key || k.Request != "" {
@@ -155,7 +192,10 @@ func (s *scan) enterNew(c *change, f found, name string) error {
 		return enterDir(c, s.dir, name)
 	}
 	attr, _, foreign := layout.Decode(f.obj, false, s.fs.Defaults)
-	_, err := writeback.Import(c.Tx, s.dir, name, f.key, f.obj, attr, index.Foreign(foreign))
+	after, err := s.fs.wb.Import(c.Tx, s.dir, name, f.key, f.obj, attr, index.Foreign(foreign))
+	if after != nil {
+		c.do(after)
+	}
 	s.changed(c, name)
 	return err
 }
@@ -177,6 +217,9 @@ func (s *scan) enterKnown(c *change, f found, n index.Inode, k index.Key) error 
 		c.do(after)
 	}
 	now, err := c.Inode(n.Ino)
+	if errors.Is(err, index.ErrNotFound) {
+		return nil // it was one of several names, and is a file of its own now
+	}
 	if err != nil || n.Vague || now.Mode&layout.TypeMask == n.Mode&layout.TypeMask {
 		return err // nobody was told the type of a vague inode
 	}
@@ -190,17 +233,18 @@ func (s *scan) enterKnown(c *change, f found, n index.Inode, k index.Key) error 
 // With both in the bucket the directory is shown; changes of ours are left to their
 // own writes.
 func (s *scan) enterOther(c *change, f found, n index.Inode, again bool) error {
+	name := f.entry.Name
 	if !f.entry.Dir {
-		s.fs.Log.Warn("an object has the name of a directory and is hidden", "key", f.key)
+		s.hide(f.key, layout.HiddenShadowed)
 		return nil
 	}
-	if !isClean(n) || n.AttrGen > n.PlacedAttrGen || n.Placed+"/" != f.key {
-		return nil
+	key, err := s.folder.Key(name, false)
+	if err != nil || !isClean(n) || n.AttrGen > n.PlacedAttrGen || n.Placed != key {
+		return err
 	}
 	if again {
-		s.fs.Log.Warn("an object has the name of a directory and is hidden", "key", n.Placed)
+		s.hide(key, layout.HiddenShadowed)
 	}
-	name := f.entry.Name
 	after, err := s.fs.wb.Vanished(c.Tx, s.dir, name, n, n.Placed)
 	if err != nil {
 		return err
@@ -211,12 +255,12 @@ func (s *scan) enterOther(c *change, f found, n index.Inode, again bool) error {
 	return enterDir(c, s.dir, name)
 }
 
-// self merges the directory's own marker.
-func (s *scan) self(c *change, f found) error {
+// marker merges the marker of a directory: of the one that is listed, or of one in it.
+func (s *scan) marker(c *change, dir Ino, f found) error {
 	if s.look.Overtaken(f.key) {
 		return nil
 	}
-	n, err := c.Inode(s.dir)
+	n, err := c.Inode(dir)
 	if err != nil {
 		return err
 	}
@@ -230,7 +274,10 @@ func (s *scan) self(c *change, f found) error {
 		}
 		n.Placed = f.key
 		n.Vague = n.Vague || n.AttrGen == n.PlacedAttrGen
-		k = index.Key{Key: f.key, ETag: f.obj.ETag, LastModified: f.obj.LastModified, Size: f.obj.Size, Owner: s.dir}
+		k = index.Key{Key: f.key, ETag: f.obj.ETag, LastModified: f.obj.LastModified, Size: f.obj.Size, Owner: dir}
+		if k.At, err = writeback.PlaceOf(c, s.fs.Layout, f.key, dir); err != nil {
+			return err
+		}
 		if err := errors.Join(c.PutInode(n), c.PutKey(k)); err != nil {
 			return err
 		}
@@ -238,7 +285,7 @@ func (s *scan) self(c *change, f found) error {
 			return nil
 		}
 	}
-	if k.Owner != s.dir || n.Placed != f.key {
+	if k.Owner != dir || n.Placed != f.key {
 		return nil
 	}
 	after, err := s.fs.wb.Seen(c.Tx, n, k, f.obj)
@@ -285,9 +332,9 @@ func (s *scan) dropOne(ctx context.Context, d index.Dirent) error {
 	if n.Dir != nil {
 		return s.dropDir(ctx, d, n)
 	}
-	key := s.prefix + layout.Escape(d.Name)
-	if n.Placed != key {
-		return nil
+	key, err := s.folder.Key(d.Name, false)
+	if err != nil || n.Placed != key {
+		return err
 	}
 	if _, there, err := s.fs.head(ctx, key); err != nil || there {
 		return err
@@ -297,69 +344,106 @@ func (s *scan) dropOne(ctx context.Context, d index.Dirent) error {
 
 // dropDir removes a directory of which the bucket has nothing any more.
 func (s *scan) dropDir(ctx context.Context, d index.Dirent, n index.Inode) error {
-	key := s.prefix + layout.Escape(d.Name) + "/"
-	if n.Placed != key && (n.Placed != "" || n.AttrGen > n.PlacedAttrGen) {
+	f, err := s.fs.Layout.Folder(s.folder.Join(d.Name))
+	if err != nil {
+		return err
+	}
+	if n.Placed != f.Marker() && (n.Placed != "" || n.AttrGen > n.PlacedAttrGen) {
 		return nil
 	}
-	page, err := s.fs.Bucket.List(ctx, objstore.ListOptions{Prefix: key, Max: 1})
-	if err != nil || len(page.Objects) > 0 {
+	if there, err := s.fs.anything(ctx, f); err != nil || there {
 		return err
 	}
 	return s.fs.change(func(c *change) error {
 		if err := s.stillThere(c); err != nil {
 			return err
 		}
-		return s.dropTree(c, d, key)
+		return s.dropTree(c, d, f)
 	})
+}
+
+// anything reports whether the bucket has anything of a directory.
+func (fs *FS) anything(ctx context.Context, f layout.Folder) (bool, error) {
+	if prefix, ok := f.Prefix(); ok {
+		page, err := fs.Bucket.List(ctx, objstore.ListOptions{Prefix: prefix, Max: 1})
+		if err != nil || len(page.Objects) > 0 {
+			return err == nil, err
+		}
+	}
+	if !fs.Layout.IsLong(f.Marker()) {
+		return false, nil
+	}
+	_, there, err := fs.head(ctx, f.Marker())
+	return there, err
 }
 
 // dropTree removes a directory's name and what is below it, as far as nothing of ours is
 // on its way there.
-func (s *scan) dropTree(c *change, d index.Dirent, key string) error {
+func (s *scan) dropTree(c *change, d index.Dirent, f layout.Folder) error {
 	kept := false
-	err := c.Keys(key, func(k index.Key) bool {
-		kept = kept || k.Request != "" || s.look.Overtaken(k.Key)
-		return !kept
-	})
-	if err != nil || kept {
-		return err
+	if prefix, ok := f.Prefix(); ok {
+		err := c.Keys(prefix, func(k index.Key) bool {
+			kept = kept || k.Request != "" || s.look.Overtaken(k.Key)
+			return !kept
+		})
+		if err != nil || kept {
+			return err
+		}
 	}
-	_, err = s.dropBelow(c, s.dir, d, key)
+	_, err := s.dropBelow(c, s.dir, d, f)
 	return err
 }
 
-// dropBelow removes one name with all that is below it, and reports whether it could.
-func (s *scan) dropBelow(c *change, parent Ino, d index.Dirent, key string) (bool, error) {
+// dropBelow removes a directory's name with all that is below it, and reports whether it
+// could.
+func (s *scan) dropBelow(c *change, parent Ino, d index.Dirent, f layout.Folder) (bool, error) {
+	n, err := c.Inode(d.Ino)
+	if err != nil {
+		return false, err
+	}
+	var children []index.Dirent
+	err = c.Dirents(n.Ino, 0, func(d index.Dirent) bool { children = append(children, d); return true })
+	if err != nil {
+		return false, err
+	}
+	all := true
+	for _, child := range children {
+		gone, err := s.dropChild(c, n.Ino, child, f)
+		if err != nil {
+			return false, err
+		}
+		all = all && gone
+	}
+	if !all || n.AttrGen > n.PlacedAttrGen || n.Placed != "" && n.Placed != f.Marker() || s.look.Overtaken(f.Marker()) {
+		return false, nil
+	}
+	return s.dropName(c, parent, d.Name, n, f.Marker())
+}
+
+// dropChild is dropBelow for anything in a directory.
+func (s *scan) dropChild(c *change, parent Ino, d index.Dirent, f layout.Folder) (bool, error) {
 	n, err := c.Inode(d.Ino)
 	if err != nil {
 		return false, err
 	}
 	if n.Dir != nil {
-		var children []index.Dirent
-		err := c.Dirents(n.Ino, 0, func(d index.Dirent) bool { children = append(children, d); return true })
+		below, err := s.fs.Layout.Folder(f.Join(d.Name))
 		if err != nil {
 			return false, err
 		}
-		all := true
-		for _, child := range children {
-			below := key + layout.Escape(child.Name)
-			if m, err := c.Inode(child.Ino); err == nil && m.Dir != nil {
-				below += "/"
-			}
-			gone, err := s.dropBelow(c, n.Ino, child, below)
-			if err != nil {
-				return false, err
-			}
-			all = all && gone
-		}
-		if !all || n.AttrGen > n.PlacedAttrGen || n.Placed != "" && n.Placed != key {
-			return false, nil
-		}
-	} else if n.Placed != key || !isClean(n) || n.AttrGen > n.PlacedAttrGen {
-		return false, nil
+		return s.dropBelow(c, parent, d, below)
 	}
+	key, err := f.Key(d.Name, false)
+	if err != nil || n.Placed != key || !isClean(n) || n.AttrGen > n.PlacedAttrGen || s.look.Overtaken(key) {
+		return false, err
+	}
+	return s.dropName(c, parent, d.Name, n, key)
+}
+
+// dropName removes one name, whose key holds nothing.
+func (s *scan) dropName(c *change, parent Ino, name string, n index.Inode, key string) (bool, error) {
 	n.Placed = key
-	after, err := s.fs.wb.Vanished(c.Tx, parent, d.Name, n, key)
+	after, err := s.fs.wb.Vanished(c.Tx, parent, name, n, key)
 	if after != nil {
 		c.do(after)
 	}
@@ -391,7 +475,7 @@ func (s *scan) vanished(d index.Dirent, key string) error {
 
 // finish marks the directory as listed.
 func (s *scan) finish() error {
-	return s.fs.change(func(c *change) error {
+	err := s.fs.change(func(c *change) error {
 		if err := s.stillThere(c); err != nil {
 			return err
 		}
@@ -399,25 +483,34 @@ func (s *scan) finish() error {
 		if err != nil {
 			return notExist(err)
 		}
-		n.Dir.Listed, n.Dir.ListedAt, n.Dir.Took = true, s.began, time.Since(s.began)
+		n.Dir.Listed, n.Dir.ListedAt, n.Dir.Took = true, s.asOf, time.Since(s.began)
+		if len(s.hidden) > 0 && s.dir != Root && unmarked(n) {
+			// If nothing is left that can be shown, neither is the directory.
+			if n.Vague, err = c.Empty(s.dir); err != nil {
+				return err
+			}
+		}
 		return c.PutInode(n)
 	})
+	if err == nil {
+		s.fs.hidden.found(s.dir, s.hidden)
+	}
+	return err
 }
 
 // probe looks for one name of a directory that is not listed: as a file, and as a
 // directory, at once.
 func (fs *FS) probe(ctx context.Context, dir Ino, name string) error {
-	s := scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, seen: make(map[string]bool)}
-	defer s.look.End()
-	var err error
-	if s.path, s.prefix, err = fs.dirPath(fs.Index, dir); err != nil {
+	s, err := fs.scan(dir)
+	if err != nil {
 		return err
 	}
-	path := strings.TrimPrefix(s.path+"/"+name, "/")
-	fileKey, err := fs.Layout.File(path)
-	if errors.Is(err, layout.ErrNameTooLong) {
+	defer s.look.End()
+	below, err := fs.Layout.Folder(s.folder.Join(name))
+	if err != nil {
 		return nil // nothing in the bucket has this name
 	}
+	key, err := s.folder.Key(name, false)
 	if err != nil {
 		return err
 	}
@@ -425,23 +518,29 @@ func (fs *FS) probe(ctx context.Context, dir Ino, name string) error {
 	var isFile, isDir bool
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		obj, isFile, err = fs.head(gctx, fileKey)
+		obj, isFile, err = fs.head(gctx, key)
 		return err
 	})
-	g.Go(func() error {
+	g.Go(func() (err error) {
 		ctx, cancel := context.WithTimeout(gctx, lookTime)
 		defer cancel()
-		page, err := fs.Bucket.List(ctx, objstore.ListOptions{Prefix: fileKey + "/", Max: 1})
-		isDir = len(page.Objects) > 0
+		isDir, err = fs.anything(ctx, below)
 		return fs.ioError(ctx, err)
 	})
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	f := found{key: fileKey, obj: obj, entry: layout.Entry{Name: name}}
+	if isFile && isDir {
+		if _, only, err := fs.onlyHidden(ctx, below); err != nil {
+			return err
+		} else if only {
+			isDir = false
+		}
+	}
+	f := found{key: key, obj: obj, entry: layout.Entry{Name: name}}
 	switch {
 	case isDir:
-		f = found{key: fileKey + "/", entry: layout.Entry{Name: name, Dir: true}}
+		f = found{key: below.Marker(), entry: layout.Entry{Name: name, Dir: true}}
 	case !isFile:
 		return nil
 	}

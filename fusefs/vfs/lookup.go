@@ -15,20 +15,21 @@ func (fs *FS) Lookup(ctx context.Context, parent Ino, name string) (Entry, error
 	if err != nil {
 		return Entry{}, err
 	}
-	if n.Vague {
-		if n, err = fs.known(ctx, n.Ino); err != nil {
+	if n.Vague || n.HasMembers() {
+		if n, err = fs.knownAs(ctx, parent, name); err != nil {
 			return Entry{}, err
 		}
 	}
-	return fs.entry(dir, n), nil
+	return fs.entry(dir, n)
 }
 
 // nameMax is the longest name of Linux, in bytes.
 const nameMax = 255
 
-func (fs *FS) entry(dir, n index.Inode) Entry {
+func (fs *FS) entry(dir, n index.Inode) (Entry, error) {
 	ttl := fs.entryTTL(dir)
-	return Entry{Attr: attrOf(n), EntryTTL: ttl, AttrTTL: ttl}
+	a, err := fs.attr(n)
+	return Entry{Attr: a, EntryTTL: ttl, AttrTTL: ttl}, err
 }
 
 // Forget says that the kernel does not know an inode any more. The record of one that is
@@ -38,6 +39,11 @@ func (fs *FS) Forget(ino Ino, _ uint64) {
 	if err != nil || n.Nlink > 0 {
 		return
 	}
+	fs.mu.Lock()
+	if nd, ok := fs.nodes[ino]; ok {
+		nd.forgotten = true
+	}
+	fs.mu.Unlock()
 	if err := fs.bury(ino); err != nil {
 		fs.Log.Warn("an unlinked inode stays", "inode", uint64(ino), "error", err)
 	}
@@ -51,6 +57,9 @@ func (fs *FS) bury(ino Ino) error {
 		n, err := tx.Inode(ino)
 		if err != nil || n.Nlink > 0 || fs.isOpen(ino) {
 			return notExist(err)
+		}
+		if n.Of != 0 && n.Placed != "" {
+			return nil // a member goes with its object
 		}
 		c, err := tx.Content(ino)
 		if err != nil {

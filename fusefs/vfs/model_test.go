@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"objvol/fusefs/vfs"
 	"objvol/objstore"
 	"objvol/objstore/memory"
@@ -31,6 +33,7 @@ func errnoOf(err error) error {
 	for from, to := range map[error]syscall.Errno{
 		vfs.ErrNotExist: syscall.ENOENT, vfs.ErrExist: syscall.EEXIST, vfs.ErrNotDir: syscall.ENOTDIR,
 		vfs.ErrIsDir: syscall.EISDIR, vfs.ErrNotEmpty: syscall.ENOTEMPTY, vfs.ErrInvalid: syscall.EINVAL,
+		vfs.ErrNotPermitted: syscall.EPERM,
 	} {
 		if errors.Is(err, from) {
 			return to
@@ -57,7 +60,7 @@ func randomStep(r *rand.Rand) step {
 		return strings.Join(parts, "/")
 	}
 	p, q := path(), path()
-	switch r.IntN(12) {
+	switch r.IntN(17) {
 	case 0, 1:
 		return step{
 			"mkdir " + p, func(v *volume) error { return v.mkdir(p, 0o755) },
@@ -99,10 +102,28 @@ func randomStep(r *rand.Rand) step {
 			"rename " + p + " " + q, func(v *volume) error { return v.rename(p, q) },
 			func(m model) error { return syscall.Rename(m.path(p), m.path(q)) },
 		}
-	case 10:
+	case 10, 11:
+		return step{
+			"link " + p + " " + q, func(v *volume) error { return v.link(p, q) },
+			func(m model) error { return syscall.Link(m.path(p), m.path(q)) },
+		}
+	case 12:
 		return step{
 			"symlink " + p, func(v *volume) error { return v.symlink("to/"+q, p) },
 			func(m model) error { return syscall.Symlink("to/"+q, m.path(p)) },
+		}
+	case 13, 14:
+		flags := []uint32{unix.RENAME_NOREPLACE, unix.RENAME_EXCHANGE, unix.RENAME_EXCHANGE}[r.IntN(3)]
+		return step{
+			fmt.Sprintf("rename %s %s flags %d", p, q, flags), func(v *volume) error { return v.renameat2(p, q, flags) },
+			func(m model) error {
+				return unix.Renameat2(unix.AT_FDCWD, m.path(p), unix.AT_FDCWD, m.path(q), uint(flags))
+			},
+		}
+	case 15:
+		return step{
+			"mknod " + p, func(v *volume) error { return v.mknod(p, syscall.S_IFSOCK|0o600, 0) },
+			func(m model) error { return syscall.Mknod(m.path(p), syscall.S_IFSOCK|0o600, 0) },
 		}
 	default:
 		mode, uid, gid := uint32(r.IntN(0o1000)), uint32(r.IntN(3)), uint32(r.IntN(3))
@@ -159,15 +180,33 @@ func attributesLocal(path string, mode uint32, uid, gid int, at time.Time) error
 type facts struct {
 	mode     uint32
 	uid, gid uint32
+	nlink    uint64
 	size     int64
 	content  string
 	mtime    time.Time // compared between two states of the volume only
+	links    uint32
+	same     string // the first of all names of the file
+}
+
+// sameNames tells each name with which others it is a file. Names come in any order.
+func sameNames(all map[string]facts, inodes map[string]uint64) {
+	first := make(map[uint64]string)
+	for path, ino := range inodes {
+		if other, ok := first[ino]; !ok || path < other {
+			first[ino] = path
+		}
+	}
+	for path, ino := range inodes {
+		f := all[path]
+		f.same = first[ino]
+		all[path] = f
+	}
 }
 
 // tree reads all of a volume.
 func (v *volume) tree() map[string]facts {
 	v.t.Helper()
-	all := make(map[string]facts)
+	all, inodes := make(map[string]facts), make(map[string]uint64)
 	var walk func(dir string)
 	walk = func(dir string) {
 		names, err := v.names(dir)
@@ -183,11 +222,17 @@ func (v *volume) tree() map[string]facts {
 			if err != nil {
 				v.t.Fatalf("stat %q: %v", path, err)
 			}
-			f := facts{mode: a.Mode, uid: a.UID, gid: a.GID, size: a.Size, mtime: a.Mtime}
+			inodes[path] = uint64(a.Ino)
+			f := facts{mode: a.Mode, uid: a.UID, gid: a.GID, nlink: uint64(a.Nlink), size: a.Size, mtime: a.Mtime}
 			switch a.Mode & syscall.S_IFMT {
 			case syscall.S_IFDIR:
-				f.size = 0
+				f.size, f.links = 0, 0
 				walk(path)
+				if a, err = v.stat(path); err != nil { // it is listed now
+					v.t.Fatalf("stat %q: %v", path, err)
+				}
+				f.nlink = uint64(a.Nlink)
+			case syscall.S_IFSOCK:
 			case syscall.S_IFLNK:
 				f.mode |= 0o777
 				f.content, err = v.Readlink(v.t.Context(), a.Ino)
@@ -203,12 +248,13 @@ func (v *volume) tree() map[string]facts {
 		}
 	}
 	walk("")
+	sameNames(all, inodes)
 	return all
 }
 
 func (m model) tree(t *testing.T) map[string]facts {
 	t.Helper()
-	all := make(map[string]facts)
+	all, inodes := make(map[string]facts), make(map[string]uint64)
 	err := filepath.WalkDir(m.dir, func(path string, _ os.DirEntry, err error) error {
 		if err != nil || path == m.dir {
 			return err
@@ -217,10 +263,11 @@ func (m model) tree(t *testing.T) map[string]facts {
 		if err := syscall.Lstat(path, &st); err != nil {
 			return err
 		}
-		f := facts{mode: st.Mode, uid: st.Uid, gid: st.Gid, size: st.Size}
+		f := facts{mode: st.Mode, uid: st.Uid, gid: st.Gid, nlink: st.Nlink, size: st.Size}
 		switch st.Mode & syscall.S_IFMT {
 		case syscall.S_IFDIR:
 			f.size = 0
+		case syscall.S_IFSOCK:
 		case syscall.S_IFLNK:
 			f.content, err = os.Readlink(path)
 		default:
@@ -229,12 +276,13 @@ func (m model) tree(t *testing.T) map[string]facts {
 			f.content = string(data)
 		}
 		rel, _ := filepath.Rel(m.dir, path)
-		all[rel] = f
+		all[rel], inodes[rel] = f, st.Ino
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	sameNames(all, inodes)
 	return all
 }
 
@@ -261,6 +309,8 @@ func compare(t *testing.T, what string, got, want map[string]facts, times bool) 
 			t.Errorf("%s: %q should not be there", what, p)
 		case g.mode != w.mode || g.uid != w.uid || g.gid != w.gid || g.size != w.size:
 			t.Errorf("%s: %q is %o %d:%d %d bytes, want %o %d:%d %d bytes", what, p, g.mode, g.uid, g.gid, g.size, w.mode, w.uid, w.gid, w.size)
+		case g.nlink != w.nlink || g.same != w.same:
+			t.Errorf("%s: %q has %d links and is %q, want %d and %q", what, p, g.nlink, g.same, w.nlink, w.same)
 		case g.content != w.content:
 			t.Errorf("%s: the content of %q differs", what, p)
 		case times && !g.mtime.Equal(w.mtime):
@@ -344,6 +394,6 @@ func alike(got, want error) bool {
 		return errors.Is(got, a) && errors.Is(want, b) || errors.Is(got, b) && errors.Is(want, a)
 	}
 	return either(syscall.ENOTEMPTY, syscall.EEXIST) || either(syscall.EISDIR, syscall.EEXIST) ||
-		either(syscall.EINVAL, syscall.ENOTEMPTY) || either(syscall.EISDIR, syscall.ENOTEMPTY) ||
+		either(syscall.EINVAL, syscall.ENOTEMPTY) || either(syscall.EINVAL, syscall.EEXIST) || either(syscall.EISDIR, syscall.ENOTEMPTY) ||
 		either(syscall.ENOTDIR, syscall.EINVAL)
 }

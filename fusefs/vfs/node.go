@@ -15,12 +15,18 @@ type node struct {
 	ino     Ino
 	refs    int // FS.mu
 	handles int // FS.mu
+	writers int // those of the handles that may write. FS.mu
+	// forgotten: the kernel has forgotten the inode, before its last handle was gone. FS.mu
+	forgotten bool
 
 	// mu is held for reading while content is read, and alone while it changes.
 	mu sync.RWMutex
 	// sent is the highest generation of which an upload was begun: a write to it makes
 	// the next one. mu protects it.
 	sent uint64
+	// granted is how many bytes may be written before the next look at the local disk
+	// (room). mu protects it.
+	granted int64
 
 	fetches singleflight.Group
 	next    atomic.Int64 // where the reader before this one ended: the mark of a sequential read

@@ -5,17 +5,18 @@ import (
 	"errors"
 
 	"objvol/fusefs/index"
-	"objvol/fusefs/layout"
-	"objvol/fusefs/writeback"
-	"objvol/objstore"
 )
 
-// renameNoReplace is renameat2's RENAME_NOREPLACE.
-const renameNoReplace = 1
+// The flags of renameat2(2): RENAME_NOREPLACE and RENAME_EXCHANGE. RENAME_WHITEOUT is for
+// the layers of overlays, which no network filesystem can be.
+const (
+	renameNoReplace = 1
+	renameExchange  = 2
+)
 
-// Rename moves a name, over an existing one too. The only flag is RENAME_NOREPLACE.
+// Rename moves a name, over an existing one too, or exchanges two.
 func (fs *FS) Rename(ctx context.Context, oldParent Ino, oldName string, newParent Ino, newName string, flags uint32) error {
-	if flags&^renameNoReplace != 0 {
+	if flags&^(renameNoReplace|renameExchange) != 0 || flags == renameNoReplace|renameExchange {
 		return ErrInvalid
 	}
 	if len(newName) > nameMax {
@@ -24,30 +25,47 @@ func (fs *FS) Rename(ctx context.Context, oldParent Ino, oldName string, newPare
 	if err := errors.Join(fs.writable(ctx, oldParent), fs.writable(ctx, newParent)); err != nil {
 		return err
 	}
-	_, src, err := fs.resolve(ctx, oldParent, oldName)
-	if err != nil {
+	if err := fs.mayMove(ctx, oldParent, oldName); err != nil {
 		return err
 	}
-	if _, err = fs.known(ctx, src.Ino); err != nil {
-		return err
+	r := renaming{fs: fs, oldParent: oldParent, newParent: newParent, oldName: oldName, newName: newName, flags: flags}
+	if flags&renameExchange != 0 {
+		if err := fs.mayMove(ctx, newParent, newName); err != nil {
+			return err
+		}
+		return fs.change(r.exchange)
 	}
 	_, dst, err := fs.resolve(ctx, newParent, newName)
 	if err != nil && !errors.Is(err, ErrNotExist) {
 		return err
 	}
-	if src.Dir != nil {
-		// Every object below gets an owner, so that it moves along (hard-cases 16).
-		if err := fs.listTree(ctx, src.Ino); err != nil {
-			return err
+	if err == nil {
+		if dst, err = fs.known(ctx, dst.Ino); err != nil {
+			return err // how many names it has must be known
 		}
 	}
 	if dst.Dir != nil {
 		if _, err := fs.fresh(ctx, dst.Ino); err != nil {
 			return err
 		}
+		if err := fs.clearHidden(ctx, dst.Ino); err != nil {
+			return err
+		}
 	}
-	r := renaming{fs: fs, oldParent: oldParent, newParent: newParent, oldName: oldName, newName: newName, flags: flags}
 	return fs.change(r.do)
+}
+
+// mayMove makes sure that what a name stands for is known, a directory's subtree
+// included: every object below gets an owner, so that it moves along (hard-cases 16).
+func (fs *FS) mayMove(ctx context.Context, parent Ino, name string) error {
+	_, n, err := fs.resolve(ctx, parent, name)
+	if err != nil {
+		return err
+	}
+	if n, err = fs.known(ctx, n.Ino); err != nil || n.Dir == nil {
+		return err
+	}
+	return fs.listTree(ctx, n.Ino)
 }
 
 // renaming is one rename inside its transaction.
@@ -77,44 +95,42 @@ func (r renaming) do(c *change) error {
 	}
 	target, err := c.Lookup(r.newParent, r.newName)
 	if err == nil {
-		if target == src.Ino && r.flags&renameNoReplace == 0 {
+		dst, err := c.Inode(target)
+		if err != nil {
+			return notExist(err)
+		}
+		if dst.Whole() == src.Whole() && r.flags&renameNoReplace == 0 {
 			return nil
 		}
-		if err := r.replace(c, src, target); err != nil {
+		if err := r.replace(c, src, dst); err != nil {
 			return err
 		}
 	} else if !errors.Is(err, index.ErrNotFound) {
 		return err
 	}
-	oldKey, err := writeback.KeyOf(c, r.fs.Layout, src)
-	if err != nil {
-		return err
-	}
-	src.Ctime = c.now
-	src.AttrGen++
 	err = errors.Join(
 		c.Remove(r.oldParent, r.oldName), c.Enter(r.newParent, r.newName, src.Ino),
-		c.put(src, settleFile), c.touchDir(r.oldParent), c.touchDir(r.newParent))
+		c.renamed(src), c.touchDir(r.oldParent), c.touchDir(r.newParent))
 	if err != nil {
 		return err
 	}
-	if err := r.fs.fits(c.Tx, src); err != nil {
+	return r.moved(c, src)
+}
+
+// moved checks that an inode with a new name can have a key, and queues what lies below
+// it: all of that has new keys too.
+func (r renaming) moved(c *change, n index.Inode) error {
+	if err := r.fs.fits(c.Tx, n); err != nil || n.Dir == nil {
 		return err
 	}
-	if src.Dir == nil {
-		return nil
-	}
-	return r.moveTree(c, src, oldKey)
+	c.do(func() { r.fs.wb.Moved(n.Ino) })
+	return c.QueueSubtree(n.Ino)
 }
 
 // replace removes what the new name was.
-func (r renaming) replace(c *change, src index.Inode, target Ino) error {
+func (r renaming) replace(c *change, src, dst index.Inode) error {
 	if r.flags&renameNoReplace != 0 {
 		return ErrExist
-	}
-	dst, err := c.Inode(target)
-	if err != nil {
-		return notExist(err)
 	}
 	if err := mayRemove(c, dst, src.Dir != nil); err != nil {
 		return err
@@ -122,61 +138,6 @@ func (r renaming) replace(c *change, src index.Inode, target Ino) error {
 	// Entering the new inode replaces the name at its place: who reads the directory
 	// sees it exactly once.
 	return r.fs.drop(c, dst)
-}
-
-// moveTree queues what lies below a renamed directory, after a check that all of it
-// still has room for its key.
-func (r renaming) moveTree(c *change, src index.Inode, oldKey string) error {
-	newKey, err := writeback.KeyOf(c, r.fs.Layout, src)
-	if err != nil {
-		return err
-	}
-	if grows := len(newKey) - len(oldKey); grows > 0 {
-		longest, err := longestBelow(c, src.Ino, len(oldKey))
-		if err != nil {
-			return err
-		}
-		if longest+grows > objstore.MaxKeyLength {
-			return ErrNameTooLong
-		}
-	}
-	c.do(func() { r.fs.wb.Moved(src.Ino) })
-	return c.QueueSubtree(src.Ino)
-}
-
-// longestBelow returns the length of the longest key at or below a directory, whose own
-// is given.
-func longestBelow(c *change, dir Ino, length int) (int, error) {
-	longest := length
-	type child struct {
-		ino Ino
-		len int
-	}
-	var dirs []child
-	err := c.Dirents(dir, 0, func(d index.Dirent) bool {
-		n := length + len(layout.Escape(d.Name))
-		longest = max(longest, n)
-		dirs = append(dirs, child{d.Ino, n})
-		return true
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, d := range dirs {
-		n, err := c.Inode(d.ino)
-		if err != nil {
-			return 0, notExist(err)
-		}
-		if n.Dir == nil {
-			continue
-		}
-		deepest, err := longestBelow(c, d.ino, d.len+1)
-		if err != nil {
-			return 0, err
-		}
-		longest = max(longest, deepest)
-	}
-	return longest, nil
 }
 
 // below reports whether dir is, or lies below, another directory.

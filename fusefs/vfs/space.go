@@ -2,26 +2,51 @@ package vfs
 
 import (
 	"objvol/fusefs/index"
+	"objvol/fusefs/writeback"
 )
 
-// roomGrain is how far a file grows, in bytes, between two looks at the local disk.
+// roomGrain is how much a file takes, in bytes, between two looks at the local disk.
 const roomGrain = 16 << 20
 
-// room refuses a write that would use up the disk's reserve. It looks when a file
-// crosses a multiple of roomGrain, and at its first byte.
-func (fs *FS) room(n index.Inode, end int64) error {
-	if end <= n.Size || n.Size > 0 && n.Size/roomGrain == end/roomGrain {
+// room refuses a write that would use up the disk's reserve. It looks at the first bytes
+// that an open file takes, and then whenever it took another roomGrain: holes that are
+// skipped take none, those that are filled do. The caller holds nd.mu.
+func (fs *FS) room(nd *node, c index.Content, off, n int64) error {
+	n = missing(c, off, n)
+	if n == 0 {
+		return nil
+	}
+	if nd.granted -= n; nd.granted >= 0 {
+		return nil
+	}
+	nd.granted = 0
+	err := fs.free(n)
+	if err == nil {
+		nd.granted = roomGrain
+	}
+	return err
+}
+
+// free refuses to take n bytes of the local disk that would use up its reserve.
+func (fs *FS) free(n int64) error {
+	if n == 0 {
 		return nil
 	}
 	free, _, err := fs.Cache.Free(fs.Reserve)
-	if err != nil {
-		return err
-	}
-	if free < end-n.Size {
+	if err == nil && free < n {
 		fs.wakeEvictor()
 		return ErrNoSpace
 	}
-	return nil
+	return err
+}
+
+// missing is how many bytes of a range the content file does not hold.
+func missing(c index.Content, off, n int64) int64 {
+	var sum int64
+	for _, m := range c.Resident.Missing(off, n) {
+		sum += m.Len()
+	}
+	return sum
 }
 
 // account tells the ledger what an inode takes on the disk, and wakes the evictor when
@@ -69,7 +94,11 @@ func (fs *FS) evictOne(ino Ino) error {
 		if err != nil {
 			return err
 		}
-		if n.Nlink == 0 || !isClean(n) || n.Sending != "" || c.BaseLen < n.Size {
+		unsettled, err := writeback.Unsettled(tx, n)
+		if err != nil {
+			return err
+		}
+		if n.Nlink == 0 || !isClean(n) || unsettled || c.BaseLen < n.Size {
 			fs.ledger.Set(uint64(ino), c.Resident.Size(), false)
 			return nil
 		}

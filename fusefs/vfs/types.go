@@ -36,8 +36,12 @@ type Entry struct {
 
 // Caller is the process on whose behalf an operation is done.
 type Caller struct {
-	UID uint32
-	GID uint32
+	UID   uint32
+	GID   uint32
+	Umask uint32 // told where something is created
+	// InGroup reports whether a group is among its supplementary ones; nil for none. It
+	// is asked only where that matters.
+	InGroup func(gid uint32) bool
 }
 
 // SetAttr says which attributes to change; nil fields stay. A Handle other than 0 is
@@ -51,8 +55,12 @@ type SetAttr struct {
 	Mtime  *time.Time
 	Ctime  *time.Time
 	Handle uint64
-	// KillPriv drops setuid and setgid, as chown and writes by others demand.
+	// KillPriv drops setuid, setgid and file capabilities, as chown and writes by others
+	// demand.
 	KillPriv bool
+	// Unasked: nothing was asked for, which is chown(2) with neither owner nor group, or
+	// a write that the kernel kept to itself. KillPriv is set too.
+	Unasked bool
 }
 
 // DirEntry is one name that ReadDir reports.

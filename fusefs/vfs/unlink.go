@@ -26,8 +26,14 @@ func (fs *FS) remove(ctx context.Context, parent Ino, name string, isDir bool) e
 	if err != nil {
 		return err
 	}
+	if n, err = fs.known(ctx, n.Ino); err != nil {
+		return err // how many names it has must be known
+	}
 	if n.Dir != nil && isDir {
 		if _, err := fs.fresh(ctx, n.Ino); err != nil {
+			return err
+		}
+		if err := fs.clearHidden(ctx, n.Ino); err != nil {
 			return err
 		}
 	}
@@ -47,7 +53,8 @@ func (fs *FS) remove(ctx context.Context, parent Ino, name string, isDir bool) e
 	})
 }
 
-// mayRemove checks that an inode's name may go, as a directory's or as another's.
+// mayRemove checks that an inode's name may go, as a directory's or as another's. Keys
+// that cannot be shown do not count (hidden.go).
 func mayRemove(c *change, n index.Inode, isDir bool) error {
 	switch {
 	case isDir && n.Dir == nil:
@@ -67,6 +74,9 @@ func mayRemove(c *change, n index.Inode, isDir bool) error {
 // drop takes one name from an inode that has just lost it. With the last one its object
 // is doomed; its record and its content go when the kernel forgets it.
 func (fs *FS) drop(c *change, n index.Inode) error {
+	if n.Of != 0 {
+		return fs.leave(c, n)
+	}
 	n.Nlink--
 	n.Ctime = c.now
 	if n.Nlink > 0 {
@@ -85,4 +95,17 @@ func (fs *FS) drop(c *change, n index.Inode) error {
 		}
 	}
 	return c.PutInode(n)
+}
+
+// leave takes from a file with several names one that was just removed.
+func (fs *FS) leave(c *change, member index.Inode) error {
+	n, err := fs.wb.Leave(c.Tx, member)
+	if err != nil {
+		return err
+	}
+	n.Ctime = c.now
+	if n.Nlink == 0 {
+		return c.PutInode(n)
+	}
+	return c.put(n, settleFile)
 }

@@ -65,7 +65,7 @@ func (fs *FS) fix(nd *node, private bool) (*upload, error) {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
 	n, c, err := fs.content(nd.ino)
-	if err != nil || len(absent(c, 0, n.Size)) > 0 {
+	if err != nil || len(c.Absent(0, n.Size)) > 0 {
 		return nil, err
 	}
 	up := &upload{fs: fs, node: nd, gen: n.Gen, size: n.Size, resident: c.Resident, private: private, close: func() error { return nil }}
@@ -106,11 +106,9 @@ func (u *upload) Gen() uint64 { return u.gen }
 
 // Changed implements writeback.Content.
 func (u *upload) Changed() bool {
-	if u.private {
-		return false
-	}
 	n, err := u.fs.Index.Inode(u.node.ino)
-	return err != nil || n.Gen != u.gen
+	// Nobody wants what has no name any more, however long its sending would go on.
+	return err != nil || n.Nlink == 0 || !u.private && n.Gen != u.gen
 }
 
 // ReadAt implements io.ReaderAt.

@@ -24,12 +24,43 @@ func (fs *FS) known(ctx context.Context, ino Ino) (index.Inode, error) {
 			return index.Inode{}, notExist(err)
 		}
 		if !n.Vague {
-			return n, nil
+			return fs.counted(ctx, n)
 		}
 		if err := fs.clarify(ctx, n); err != nil && !errors.Is(err, errAgain) {
 			return index.Inode{}, err
 		}
 	}
+}
+
+// knownAs returns the inode of a name that the index has, with its attributes known. Only
+// they tell whether a name is one of several of a file: it may stand for another inode then.
+func (fs *FS) knownAs(ctx context.Context, parent Ino, name string) (index.Inode, error) {
+	for {
+		was, err := fs.child(parent, name)
+		if err != nil {
+			return was, err
+		}
+		n, err := fs.known(ctx, was.Ino)
+		if err != nil && !errors.Is(err, ErrNotExist) {
+			return n, err
+		}
+		now, lerr := fs.child(parent, name)
+		if lerr != nil || now.Ino == was.Ino {
+			return n, errors.Join(err, lerr)
+		}
+	}
+}
+
+// counted makes sure that the number of an inode's names is known.
+func (fs *FS) counted(ctx context.Context, n index.Inode) (index.Inode, error) {
+	if !n.HasMembers() {
+		return n, nil
+	}
+	if err := fs.wb.CountLinks(ctx, n); err != nil {
+		return n, fs.ioError(ctx, err)
+	}
+	n, err := fs.Index.Inode(n.Ino)
+	return n, notExist(err)
 }
 
 // clarify asks for a vague inode's attributes.
@@ -41,9 +72,7 @@ func (fs *FS) clarify(ctx context.Context, n index.Inode) error {
 		return ErrInterrupted
 	}
 	key, err := writeback.KeyOf(fs.Index, fs.Layout, n)
-	if errors.Is(err, layout.ErrNameTooLong) {
-		key = "" // a directory that can have no marker
-	} else if err != nil {
+	if err != nil {
 		return notExist(err)
 	}
 	if n.Placed != "" {
@@ -51,12 +80,14 @@ func (fs *FS) clarify(ctx context.Context, n index.Inode) error {
 	}
 	look := fs.wb.BeginListing()
 	defer look.End()
-	var head objstore.Object
-	found := false
-	if key != "" {
-		head, found, err = fs.head(ctx, key)
-		if err != nil {
-			return err
+	head, found, err := fs.head(ctx, key)
+	if err != nil {
+		return err
+	}
+	if n.Dir != nil && (!found || !layout.IsMarker(head)) {
+		head, found = objstore.Object{}, false
+		if dropped, err := fs.dropUnshown(ctx, n.Ino); dropped || err != nil {
+			return fs.ioError(ctx, err)
 		}
 	}
 	if !found && n.Dir == nil {
@@ -74,7 +105,7 @@ func (fs *FS) clarify(ctx context.Context, n index.Inode) error {
 		if !now.Vague {
 			return nil
 		}
-		if now.Placed != n.Placed || key != "" && look.Overtaken(key) {
+		if now.Placed != n.Placed || look.Overtaken(key) {
 			return errAgain
 		}
 		k, _, err := c.Key(key)
@@ -88,16 +119,27 @@ func (fs *FS) clarify(ctx context.Context, n index.Inode) error {
 			}
 			return err
 		}
-		return becomeClear(c, now, attr, head, found, index.Foreign(foreign), key)
+		at, err := writeback.PlaceOf(c, fs.Layout, key, n.Ino)
+		if err != nil {
+			return err
+		}
+		if found && attr.Link != "" {
+			k := index.Key{Key: key, ETag: head.ETag, LastModified: head.LastModified, Size: head.Size, Foreign: index.Foreign(foreign), At: at}
+			after, err := fs.wb.Join(c.Tx, now, k, head, attr)
+			if after != nil {
+				c.do(after)
+			}
+			return err
+		}
+		return becomeClear(c, now, attr, head, found, index.Foreign(foreign), key, at)
 	})
 }
 
 // becomeClear stores the attributes that were asked for. An unknown directory without a
 // marker takes the time of the first look.
-func becomeClear(c *change, n index.Inode, attr layout.Attr, head objstore.Object, found bool, foreign index.Foreign, key string) error {
+func becomeClear(c *change, n index.Inode, attr layout.Attr, head objstore.Object, found bool, foreign index.Foreign, key string, at index.Name) error {
 	n.Vague = false
-	n.Mode, n.UID, n.GID, n.Rdev = attr.Mode, attr.UID, attr.GID, attr.Rdev
-	n.Atime, n.Mtime, n.Ctime = attr.Atime, attr.Mtime, attr.Ctime
+	writeback.SetAttr(&n, attr)
 	if !found {
 		n.Atime, n.Mtime, n.Ctime = c.now, c.now, c.now
 		return c.PutInode(n)
@@ -106,7 +148,7 @@ func becomeClear(c *change, n index.Inode, attr layout.Attr, head objstore.Objec
 	if n.Dir == nil {
 		n.Size = head.Size
 	}
-	k := index.Key{Key: key, ETag: head.ETag, LastModified: head.LastModified, Size: head.Size, Owner: n.Ino, Foreign: foreign}
+	k := index.Key{Key: key, ETag: head.ETag, LastModified: head.LastModified, Size: head.Size, Owner: n.Ino, Foreign: foreign, At: at}
 	return errors.Join(c.PutInode(n), c.PutKey(k))
 }
 

@@ -39,6 +39,9 @@ type Config struct {
 	CacheSize int64
 	// Reserve is how many bytes of the local disk stay free: writers get ErrNoSpace.
 	Reserve int64
+	// LocalStore says that the bucket lies on this host, on the disk of the cache: the
+	// space of one is that of the other.
+	LocalStore bool
 	// Host names this host in the names of conflict files.
 	Host string
 	// BootID names the present run of the kernel: after another one, clean content is
@@ -65,6 +68,8 @@ type FS struct {
 	evict   chan struct{}
 	notices notices
 	looks   chan struct{} // bounds the attribute look-ups under way
+	hidden  hiddenKeys
+	long    longDirs
 
 	hits, misses atomic.Int64
 	stale        atomic.Int64
@@ -84,6 +89,7 @@ func New(ctx context.Context, c Config) (*FS, error) {
 		evict:    make(chan struct{}, 1),
 		looks:    make(chan struct{}, looksAtOnce),
 	}
+	fs.hidden = newHiddenKeys()
 	fs.notices.wake = make(chan struct{}, 1)
 	fs.ctx, fs.cancel = context.WithCancel(context.Background())
 	fs.wb = writeback.New(writeback.Config{
@@ -119,9 +125,9 @@ func (fs *FS) root(ctx context.Context) error {
 	attr, _, foreign := layout.Decode(head, true, fs.Defaults)
 	return fs.Index.Update(func(tx *index.Tx) error {
 		n := index.Inode{
-			Ino: Root, Nlink: 1, Mode: attr.Mode, UID: attr.UID, GID: attr.GID,
-			Atime: attr.Atime, Mtime: attr.Mtime, Ctime: attr.Ctime, Dir: &index.Dir{},
+			Ino: Root, Nlink: 1, Dir: &index.Dir{},
 		}
+		writeback.SetAttr(&n, attr)
 		if !found {
 			now := coarseNow()
 			n.Atime, n.Mtime, n.Ctime = now, now, now
@@ -212,6 +218,7 @@ type State struct {
 	CacheMiss  int64 // reads that asked the bucket
 	Stale      int64 // answers given although the bucket did not confirm them in time
 	Conflicts  int64
+	Hidden     map[layout.Hidden]int // keys of other tools that are not shown, as far as listings found them
 	LastError  error
 }
 
@@ -220,7 +227,7 @@ func (fs *FS) State() State {
 	s := State{
 		Queue: fs.wb.QueueLength(), CacheBytes: fs.ledger.Total(),
 		CacheHits: fs.hits.Load(), CacheMiss: fs.misses.Load(), Stale: fs.stale.Load(),
-		Conflicts: fs.wb.Conflicts(), LastError: fs.wb.LastError(),
+		Conflicts: fs.wb.Conflicts(), Hidden: fs.hiddenTotal(), LastError: fs.wb.LastError(),
 	}
 	if p, err := fs.wb.Pending(1); err == nil {
 		s.DirtyFiles, s.DirtyBytes = p.Files, p.Bytes

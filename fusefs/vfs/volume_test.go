@@ -159,7 +159,9 @@ func (v *volume) rmdir(path string) error {
 	return v.Rmdir(context.Background(), dir, name)
 }
 
-func (v *volume) rename(from, to string) error {
+func (v *volume) rename(from, to string) error { return v.renameat2(from, to, 0) }
+
+func (v *volume) renameat2(from, to string, flags uint32) error {
 	dir, name, err := v.at(from)
 	if err != nil {
 		return err
@@ -168,7 +170,7 @@ func (v *volume) rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return v.Rename(context.Background(), dir, name, toDir, toName, 0)
+	return v.Rename(context.Background(), dir, name, toDir, toName, flags)
 }
 
 // open opens a file as open(2) does, creating it if asked to.
@@ -186,8 +188,11 @@ func (v *volume) open(path string, flags int, mode uint32) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if e.Mode&syscall.S_IFMT == syscall.S_IFLNK {
+	switch e.Mode & syscall.S_IFMT {
+	case syscall.S_IFLNK:
 		return 0, vfs.ErrInvalid
+	case syscall.S_IFSOCK:
+		return 0, syscall.ENXIO // the kernel's answer
 	}
 	_, err = v.Open(context.Background(), e.Ino, uint32(flags), fh)
 	return fh, err
@@ -200,7 +205,7 @@ func (v *volume) write(path string, off int64, data []byte, flags int) error {
 		return err
 	}
 	defer v.Release(fh)
-	if _, err := v.Write(context.Background(), fh, off, data, false); err != nil {
+	if _, err := v.Write(context.Background(), fh, off, data); err != nil {
 		return err
 	}
 	return v.Flush(context.Background(), fh)
@@ -243,7 +248,7 @@ func (v *volume) names(path string) ([]string, error) {
 		return nil, err
 	}
 	fh := handles.Add(2)
-	if err := v.OpenDir(context.Background(), a.Ino, fh); err != nil {
+	if err := v.OpenDir(context.Background(), a.Ino, 0, fh); err != nil {
 		return nil, err
 	}
 	defer v.ReleaseDir(fh)

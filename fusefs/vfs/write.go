@@ -5,14 +5,14 @@ import (
 	"errors"
 
 	"objvol/fusefs/index"
+	"objvol/fusefs/writeback"
 )
 
 // sizeMax is the largest file that S3 can hold, in bytes: 10,000 parts of 5 GiB.
 const sizeMax = 10_000 * (5 << 30)
 
-// Write writes to an open file, beyond its end too. With killPriv set, setuid and setgid
-// bits go first.
-func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte, killPriv bool) (int, error) {
+// Write writes to an open file, beyond its end too.
+func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte) (int, error) {
 	h, err := fs.handle(fh)
 	if err != nil {
 		return 0, err
@@ -26,14 +26,14 @@ func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte, killPr
 	nd := h.node
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
-	n, c, err := fs.begun(nd, killPriv)
+	n, c, err := fs.begun(nd)
 	if err != nil {
 		return 0, err
 	}
 	if c, err = fs.contentFile(nd, c); err != nil {
 		return 0, err
 	}
-	if err := fs.room(n, off+int64(len(data))); err != nil {
+	if err := fs.room(nd, c, off, int64(len(data))); err != nil {
 		return 0, err
 	}
 	f, done, err := nd.open(fs.Cache, c.File)
@@ -50,19 +50,22 @@ func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte, killPr
 
 // begun records, before a byte changes, that the content differs from the bucket's: a
 // crash after it sends a file too many, never one too few. The caller holds nd.mu.
-func (fs *FS) begun(nd *node, dropPriv bool) (index.Inode, index.Content, error) {
+func (fs *FS) begun(nd *node) (index.Inode, index.Content, error) {
 	n, c, err := fs.content(nd.ino)
 	if err != nil {
 		return n, c, err
 	}
-	if n.Sending != "" && nd.sent == 0 {
+	unsettled, err := writeback.Unsettled(fs.Index, n)
+	if err != nil {
+		return n, c, err
+	}
+	if unsettled && nd.sent == 0 {
 		// An attempt whose end is not known, perhaps of an earlier process, may have sent
 		// this very generation: when it is found in the bucket, it must not pass for ours.
 		nd.sent = n.Gen
 	}
-	drops := dropPriv && n.Mode&(setUID|setGID) != 0
 	nd.wroteTo()
-	if n.Gen > max(n.PlacedGen, nd.sent) && !drops {
+	if n.Gen > max(n.PlacedGen, nd.sent) {
 		return n, c, nil
 	}
 	err = fs.change(func(tx *change) error {
@@ -72,9 +75,6 @@ func (fs *FS) begun(nd *node, dropPriv bool) (index.Inode, index.Content, error)
 		}
 		if n.Gen <= max(n.PlacedGen, nd.sent) {
 			n.Gen = max(n.PlacedGen, nd.sent) + 1
-		}
-		if drops && killPriv(&n) {
-			n.AttrGen++
 		}
 		return tx.put(n, settleOpen)
 	})
@@ -107,7 +107,7 @@ func (fs *FS) wrote(nd *node, n index.Inode, c index.Content, off, length int64)
 		if c, err = tx.Content(nd.ino); err != nil {
 			return err
 		}
-		c.Resident.Add(off, length)
+		c.Fill(off, length)
 		return tx.PutContent(nd.ino, c)
 	})
 	if err == nil && !resident {
@@ -138,10 +138,11 @@ func (fs *FS) truncate(ino Ino, size int64) error {
 	if !isRegular(n) {
 		return ErrInvalid
 	}
-	if n, _, err = fs.begun(nd, false); err != nil {
+	if n, _, err = fs.begun(nd); err != nil {
 		return err
 	}
 	var c index.Content
+	before := n.Size
 	err = fs.Index.Update(func(tx *index.Tx) error {
 		var err error
 		if n, err = tx.Inode(ino); err != nil {
@@ -152,8 +153,7 @@ func (fs *FS) truncate(ino Ino, size int64) error {
 		}
 		now := coarseNow()
 		n.Size, n.Mtime, n.Ctime = size, now, now
-		c.BaseLen = min(c.BaseLen, size)
-		c.Resident.Truncate(size)
+		c.Truncate(size)
 		return errors.Join(tx.PutInode(n), tx.PutContent(ino, c))
 	})
 	if err != nil {
@@ -171,6 +171,9 @@ func (fs *FS) truncate(ino Ino, size int64) error {
 		return err
 	}
 	defer done()
+	if size >= before {
+		return nil
+	}
 	// Only to give back space: what is not resident is not read.
 	return noSpace(f.Truncate(size))
 }

@@ -2,33 +2,41 @@ package writeback
 
 import (
 	"errors"
+	"maps"
 
 	"objvol/fusefs/index"
 	"objvol/fusefs/layout"
 	"objvol/objstore"
 )
 
-// Import enters an object that the index does not know as a new inode. The key's record
-// becomes the new inode's.
-func Import(tx *index.Tx, parent index.Ino, name, key string, obj objstore.Object, attr layout.Attr, foreign index.Foreign) (index.Ino, error) {
+// Import enters an object that the index does not know as a new inode, or as one more
+// name of a file. The key's record becomes its own. It is called inside index.Update; the
+// returned function, which may be nil, after the commit.
+func (w *Writeback) Import(tx *index.Tx, parent index.Ino, name, key string, obj objstore.Object, attr layout.Attr, foreign index.Foreign) (after func(), err error) {
+	k := index.Key{Key: key, ETag: obj.ETag, LastModified: obj.LastModified, Size: obj.Size, Foreign: foreign, Bare: obj.ContentType == ""}
+	if layout.IsRecord(key) {
+		k.At = index.Name{Parent: parent, Name: name}
+	}
+	if attr.Link != "" {
+		return w.importLink(tx, parent, name, k, obj, attr)
+	}
 	n := index.Inode{Ino: tx.NewIno(), Nlink: 1, Placed: key}
 	fill(&n, obj, attr)
 	if isMarker(key) {
 		n.Dir = &index.Dir{}
 		n.Size = 0
 	}
-	k := index.Key{Key: key, ETag: obj.ETag, LastModified: obj.LastModified, Size: obj.Size, Owner: n.Ino, Foreign: foreign, Bare: obj.ContentType == ""}
-	err := errors.Join(tx.PutInode(n), tx.Enter(parent, name, n.Ino), tx.PutKey(k))
+	k.Owner = n.Ino
+	err = errors.Join(tx.PutInode(n), tx.Enter(parent, name, n.Ino), tx.PutKey(k))
 	if err == nil && isRegular(n) {
 		err = tx.PutContent(n.Ino, index.Content{BaseLen: n.Size})
 	}
-	return n.Ino, err
+	return nil, err
 }
 
 // fill gives an inode the attributes of an object.
 func fill(n *index.Inode, obj objstore.Object, attr layout.Attr) {
-	n.Mode, n.UID, n.GID, n.Rdev = attr.Mode, attr.UID, attr.GID, attr.Rdev
-	n.Atime, n.Mtime, n.Ctime = attr.Atime, attr.Mtime, attr.Ctime
+	SetAttr(n, attr)
 	n.Size = obj.Size
 	n.Vague = !obj.HasMetadata
 	n.Target = ""
@@ -61,7 +69,16 @@ func (w *Writeback) Seen(tx *index.Tx, n index.Inode, k index.Key, obj objstore.
 	if obj.HasMetadata {
 		k.Foreign, k.Bare = index.Foreign(foreign), obj.ContentType == ""
 	}
+	switch {
+	case n.Of != 0 && obj.HasMetadata:
+		return w.updated(tx, n, k, same, obj, attr)
+	case attr.Link != "" && (n.Vague || same):
+		return w.Join(tx, n, k, obj, attr)
+	}
 	if n.Dir != nil || same {
+		if n.Of != 0 {
+			return nil, tx.PutKey(k) // other metadata under the same ETag; the content is ours
+		}
 		if !obj.HasMetadata && !n.Vague {
 			n.Vague = true // other metadata under the same ETag: ask for it when needed
 		} else {
@@ -79,17 +96,20 @@ func (w *Writeback) Seen(tx *index.Tx, n index.Inode, k index.Key, obj objstore.
 
 // carries reports whether an object has the attributes that an inode would write there.
 func carries(n index.Inode, attr layout.Attr) bool {
-	return attr.Mode == n.Mode && attr.UID == n.UID && attr.GID == n.GID && attr.Mtime.Equal(n.Mtime)
+	return attr.Mode == n.Mode && attr.UID == n.UID && attr.GID == n.GID && attr.Mtime.Equal(n.Mtime) && maps.Equal(attr.Xattrs, n.Xattrs)
 }
 
 // adopt gives an inode the content that another writer put at its key, and, as far as
 // ours have not changed, its attributes.
 func (w *Writeback) adopt(tx *index.Tx, n index.Inode, k index.Key, attr layout.Attr, known bool) (func(), error) {
+	obj := objstore.Object{ETag: k.ETag, LastModified: k.LastModified, Size: k.Size, HasMetadata: known}
+	if n.Of != 0 {
+		return w.dissolve(tx, n, k, obj, attr)
+	}
 	c, err := tx.Content(n.Ino)
 	if err != nil {
 		return nil, err
 	}
-	obj := objstore.Object{Size: k.Size, HasMetadata: known}
 	if n.AttrGen == n.PlacedAttrGen {
 		fill(&n, obj, attr)
 	} else {
@@ -153,6 +173,9 @@ func (w *Writeback) bereft(tx *index.Tx, k index.Key) (after func(), err error) 
 	if err != nil {
 		return nil, err
 	}
+	if n.Of != 0 {
+		return w.bereftMember(tx, n, k.Key)
+	}
 	n.Placed = ""
 	if n.Nlink == 0 {
 		return nil, tx.PutInode(n)
@@ -164,7 +187,7 @@ func (w *Writeback) bereft(tx *index.Tx, k index.Key) (after func(), err error) 
 	switch {
 	case n.Dir != nil:
 		n.AttrGen = max(n.AttrGen, n.PlacedAttrGen+1)
-	case n.Gen > n.PlacedGen, n.Size == 0, n.Target != "", isRegular(n) && c.Resident.Covers(0, min(c.BaseLen, n.Size)):
+	case n.Gen > n.PlacedGen, n.Size == 0, n.Target != "", isRegular(n) && len(c.Absent(0, n.Size)) == 0:
 		n.Gen = max(n.Gen, n.PlacedGen+1)
 		if isRegular(n) {
 			err = w.withoutBase(tx, n)
@@ -200,6 +223,13 @@ func (w *Writeback) bury(tx *index.Tx, n index.Inode, key string) (after func(),
 func (w *Writeback) Vanished(tx *index.Tx, parent index.Ino, name string, n index.Inode, key string) (after func(), err error) {
 	if n.Placed != key || n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen || n.Sending != "" {
 		return nil, nil
+	}
+	if n.Of != 0 {
+		err = errors.Join(tx.Remove(parent, name), tx.DeleteKey(key), tx.Spare(key), w.withdraw(tx, n, key))
+		return func() {
+			w.Files.EntryChanged(parent, name)
+			w.Files.Replaced(n.Of, 0)
+		}, err
 	}
 	n.Nlink--
 	err = errors.Join(tx.Remove(parent, name), tx.DeleteKey(key), tx.Spare(key))

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -12,9 +13,15 @@ import (
 // body returns what an inode's object holds.
 func (w *Writeback) body(ctx context.Context, n index.Inode, t task) (Content, error) {
 	switch {
+	case n.IsRecord():
+		return fixed{strings.NewReader(""), n.Gen}, nil
 	case isRegular(n):
 		// Who was disturbed once is given a copy that nobody else writes to.
-		return w.Files.Open(ctx, n.Ino, w.sched.attempts(t) > 0)
+		c, err := w.Files.Open(ctx, n.Whole(), w.sched.attempts(t) > 0)
+		if err != nil {
+			return nil, err
+		}
+		return beating{c, &w.pulse}, nil
 	case n.Target != "":
 		return fixed{strings.NewReader(n.Target), n.Gen}, nil
 	default:
@@ -41,7 +48,8 @@ func (b whole) Open() (io.ReadCloser, error) {
 	return io.NopCloser(&steady{r: io.NewSectionReader(b.Content, 0, b.Size()), c: b.Content, left: b.Size(), held: &b.sent.held}), nil
 }
 
-// steady reads a content and fails before its last byte if the content has changed.
+// steady reads a content and fails before its last byte if the content has changed. What
+// was made shorter meanwhile cannot be read to its end, which is no failure of the file.
 type steady struct {
 	r    io.Reader
 	c    Content
@@ -55,12 +63,14 @@ func (s *steady) Read(p []byte) (int, error) {
 	}
 	n, err := s.r.Read(p)
 	s.left -= int64(n)
-	if s.left <= 0 && s.c.Changed() {
+	if (s.left <= 0 || failed(err)) && s.c.Changed() {
 		s.held.Store(true)
 		return 0, errChanged
 	}
 	return n, err
 }
+
+func failed(err error) bool { return err != nil && !errors.Is(err, io.EOF) }
 
 // fixed is the Content of what is no regular file.
 type fixed struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,15 +16,15 @@ import (
 // than the three requests of a copy inside the store.
 const relaySize = 128 << 10
 
-// copyPart is the size, in bytes, of the parts in which a large object is copied.
-const copyPart = 1 << 30
+// copyPart is the least size, in bytes, of the parts in which a large object is copied; it
+// grows so that MaxParts suffice. A store answers when a part is copied: small ones keep a
+// slow store within the time in which it must.
+const copyPart = 128 << 20
 
 // copy writes an object with an inode's attributes and the bytes of its present object,
 // inside the store. It is a multipart upload even for a small object: a bare CopyObject
 // takes no condition on its target everywhere (hard-cases 7).
 func (w *Writeback) copy(j *job) error {
-	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
-	defer cancel()
 	n, err := w.Index.Inode(j.Ino)
 	if err != nil {
 		return w.undo(j, err)
@@ -31,26 +32,26 @@ func (w *Writeback) copy(j *job) error {
 	if half, err := w.halfKnown(n); err != nil {
 		return w.undo(j, err)
 	} else if half {
-		return w.ask(ctx, j, n)
+		return w.request(w.ctx, func(ctx context.Context) error { return w.ask(ctx, j, n) })
 	}
 	src, _, err := w.Index.Key(j.From)
 	if err != nil {
 		return w.undo(j, err)
 	}
-	attrs, err := w.attributes(n, j, n.PlacedGen, false)
+	attrs, err := w.attributes(n, j, j.Gen, false)
 	if err != nil {
 		return w.undo(j, err)
 	}
-	obj, err := w.copyObject(ctx, j, src, attrs)
+	obj, err := w.copyObject(w.ctx, j, src, attrs)
 	if err == nil {
-		return w.landed(j, obj, src.Size, n.PlacedGen)
+		return w.landed(j, obj, src.Size, j.Gen)
 	}
 	if _, ok := errors.AsType[*sourceError](err); ok {
 		// Nothing was written. Somebody changed or removed the source: look again.
 		if undone := w.undo(j, nil); undone != nil {
 			return undone
 		}
-		return w.changedThere(ctx, j.Ino, src, err)
+		return w.request(w.ctx, func(ctx context.Context) error { return w.changedThere(ctx, src.Owner, src, err) })
 	}
 	return w.refused(j, err)
 }
@@ -80,7 +81,8 @@ func (w *Writeback) copyObject(ctx context.Context, j *job, src index.Key, attrs
 		return w.relay(ctx, j, src, attrs)
 	}
 	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
-		count := max(1, (src.Size+copyPart-1)/copyPart)
+		size := max(copyPart, (src.Size+objstore.MaxParts-1)/objstore.MaxParts)
+		count := max(1, (src.Size+size-1)/size)
 		parts := make([]objstore.Part, count)
 		g, ctx := errgroup.WithContext(ctx)
 		g.SetLimit(partsAtOnce)
@@ -88,14 +90,16 @@ func (w *Writeback) copyObject(ctx context.Context, j *job, src index.Key, attrs
 			g.Go(func() error {
 				from := objstore.CopySource{Key: src.Key, IfMatch: src.ETag}
 				if count > 1 {
-					from.Offset = int64(i) * copyPart
-					from.Length = min(copyPart, src.Size-from.Offset)
+					from.Offset = int64(i) * size
+					from.Length = min(size, src.Size-from.Offset)
 				}
-				part, err := w.Bucket.CopyPart(ctx, j.Key, id, i+1, from)
+				err := w.request(ctx, func(ctx context.Context) (err error) {
+					parts[i], err = w.Bucket.CopyPart(ctx, j.Key, id, i+1, from)
+					return err
+				})
 				if errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrPreconditionFailed) {
 					return &sourceError{err}
 				}
-				parts[i] = part
 				return err
 			})
 		}
@@ -106,11 +110,14 @@ func (w *Writeback) copyObject(ctx context.Context, j *job, src index.Key, attrs
 // park copies an inode's object to a hidden key, so that its key is free for others.
 // The hidden key is this inode's alone: a repetition may overwrite it.
 func (w *Writeback) park(j *job) error {
-	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
-	defer cancel()
 	n, err := w.Index.Inode(j.Ino)
 	if err != nil {
 		return err
+	}
+	if half, err := w.halfKnown(n); err != nil {
+		return err
+	} else if half {
+		return w.request(w.ctx, func(ctx context.Context) error { return w.learn(ctx, n) })
 	}
 	src, ok, err := w.Index.Key(j.From)
 	if err != nil {
@@ -124,11 +131,13 @@ func (w *Writeback) park(j *job) error {
 	if err != nil {
 		return err
 	}
-	obj, err := w.copyObject(ctx, j, src, attrs)
+	obj, err := w.copyObject(w.ctx, j, src, attrs)
 	if _, ok := errors.AsType[*sourceError](err); ok {
-		return w.changedThere(ctx, j.Ino, src, err)
+		return w.request(w.ctx, func(ctx context.Context) error { return w.changedThere(ctx, j.Ino, src, err) })
 	}
 	if err != nil {
+		// It may have been made, and not be wanted any more when this is tried again.
+		w.sched.add(sweepTask, time.Now().Add(retryFirst))
 		return err
 	}
 	return w.Index.Update(func(tx *index.Tx) error {
@@ -149,6 +158,9 @@ func (w *Writeback) parked(tx *index.Tx, j *job, obj objstore.Object, size int64
 		return err
 	}
 	n.Placed = j.Key
+	if err := atHome(tx, n, j.From); err != nil {
+		return err
+	}
 	if n.Nlink == 0 {
 		// Unlinked meanwhile, with the key in view at which it was then.
 		w.Doomed(j.Key)
@@ -156,36 +168,4 @@ func (w *Writeback) parked(tx *index.Tx, j *job, obj objstore.Object, size int64
 	}
 	return errors.Join(err, w.abandon(tx, j.From, j.Ino), tx.PutInode(n),
 		tx.PutKey(index.Key{Key: j.Key, ETag: obj.ETag, Size: size, Owner: j.Ino, Foreign: j.foreign}))
-}
-
-// sweepParked removes hidden copies that a crash left without an owner.
-func (w *Writeback) sweepParked() {
-	list := w.BeginListing()
-	defer list.End()
-	opts := objstore.ListOptions{Prefix: w.Layout.Records().MovingPrefix()}
-	for {
-		page, err := w.Bucket.List(w.ctx, opts)
-		if err != nil {
-			if w.ctx.Err() == nil {
-				w.Log.Warn("hidden copies were not looked for", "error", err)
-			}
-			return
-		}
-		for _, obj := range page.Objects {
-			err := w.Index.Update(func(tx *index.Tx) error {
-				if _, known, err := tx.Key(obj.Key); err != nil || known || list.Overtaken(obj.Key) {
-					return err
-				}
-				w.Doomed(obj.Key)
-				return errors.Join(tx.PutKey(index.Key{Key: obj.Key, ETag: obj.ETag, Size: obj.Size}), tx.Doom(obj.Key))
-			})
-			if err != nil {
-				w.Log.Warn("a hidden copy stays", "key", obj.Key, "error", err)
-				return
-			}
-		}
-		if opts.Token = page.Next; opts.Token == "" {
-			return
-		}
-	}
 }

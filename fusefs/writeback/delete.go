@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
 	"objvol/objstore"
 )
 
@@ -16,7 +17,15 @@ const deleteTime = 30 * time.Second
 func (w *Writeback) delete(j *job) error {
 	ctx, cancel := context.WithTimeout(w.ctx, deleteTime)
 	defer cancel()
-	err := w.Bucket.Delete(ctx, j.Key, j.Cond)
+	k, _, err := w.Index.Key(j.Key)
+	if err != nil {
+		return err
+	}
+	if isMarker(j.Key) && k.Size > 0 {
+		err = w.disown(j, k)
+	} else {
+		err = w.Bucket.Delete(ctx, j.Key, j.Cond)
+	}
 	switch {
 	case err == nil, errors.Is(err, objstore.ErrNotFound):
 		return w.gone(j, false)
@@ -33,9 +42,22 @@ func (w *Writeback) delete(j *job) error {
 	return err
 }
 
+// disown takes our attributes from a marker to which another tool gave a content: so it is
+// no marker any more but what it was before, a key that is hidden.
+func (w *Writeback) disown(j *job, k index.Key) error {
+	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
+	defer cancel()
+	_, err := w.copyObject(ctx, j, k, layout.Disowned(layout.Foreign(k.Foreign)))
+	if source, ok := errors.AsType[*sourceError](err); ok {
+		return source.err
+	}
+	return err
+}
+
 // gone records that a key holds nothing of ours any more. With changed set it holds
 // something of another writer, which its directory's next listing finds.
 func (w *Writeback) gone(j *job, changed bool) error {
+	w.pulse.beat()
 	return w.Index.Update(func(tx *index.Tx) error {
 		defer j.free(w)
 		k, ok, err := tx.Key(j.Key)
@@ -73,7 +95,7 @@ func (w *Writeback) rescue(j *job) error {
 	if err != nil {
 		return err
 	}
-	c, err := w.Files.Open(ctx, j.Ino, false)
+	c, err := w.Files.Open(ctx, w.wholeOf(j.Ino), false)
 	if err == nil {
 		return c.Close()
 	}

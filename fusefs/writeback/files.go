@@ -34,6 +34,6 @@ type Content interface {
 	// Gen is its generation (index.Inode.Gen).
 	Gen() uint64
 	// Changed reports whether somebody wrote since Open, so that what was read may be
-	// of two moments.
+	// of two moments, or removed the file's last name.
 	Changed() bool
 }

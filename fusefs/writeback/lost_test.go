@@ -183,7 +183,7 @@ func TestConflict(t *testing.T) {
 				}
 				v.drain()
 				fh := v.openFile("d/a", 0)
-				_, err := v.Write(v.t.Context(), fh, 0, []byte("ours"), false)
+				_, err := v.Write(v.t.Context(), fh, 0, []byte("ours"))
 				v.must(err)
 				b.Set("v/d/a", []byte("theirs"), objstore.Attributes{})
 				if err := v.Fsync(v.t.Context(), fh, false); err != nil && !errors.Is(err, writeback.ErrConflict) {
@@ -461,7 +461,7 @@ func TestBaseIsReplaced(t *testing.T) {
 				v.close()
 				v.open()
 				fh := v.openFile("a", 0)
-				_, err := v.Write(v.t.Context(), fh, 0, []byte("ours"), false)
+				_, err := v.Write(v.t.Context(), fh, 0, []byte("ours"))
 				v.must(err)
 				v.Release(fh)
 				ours := "ours" + strings.Repeat("\x00", len(big)-4)

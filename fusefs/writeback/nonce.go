@@ -32,6 +32,9 @@ func (w *Writeback) announce(tx *index.Tx, s Step) (string, error) {
 		}
 	}
 	n.Sending = s.Key
+	if k.At, err = PlaceOf(tx, w.Layout, s.Key, n.Ino); err != nil {
+		return "", err
+	}
 	w.resolved.Delete(s.Key)
 	return nonce, errors.Join(tx.PutKey(k), tx.PutInode(n))
 }
@@ -102,7 +105,7 @@ func (w *Writeback) undo(j *job, cause error) error {
 		} else {
 			w.resolved.Store(j.Key, struct{}{}) // they were, before this one was announced
 		}
-		return tx.PutInode(n)
+		return keep(tx, n)
 	})
 	return errors.Join(cause, err)
 }

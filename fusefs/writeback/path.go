@@ -14,6 +14,8 @@ import (
 type Reader interface {
 	Inode(ino index.Ino) (index.Inode, error)
 	Names(ino index.Ino) ([]index.Name, error)
+	Members(ino index.Ino) ([]index.Ino, error)
+	Group(link string) (index.Ino, error)
 	Lookup(parent index.Ino, name string) (index.Ino, error)
 	Content(ino index.Ino) (index.Content, error)
 	Key(key string) (index.Key, bool, error)
@@ -53,6 +55,9 @@ func KeyOf(r Reader, l layout.Layout, n index.Inode) (string, error) {
 	if n.Ino == index.Root {
 		return l.Root(), nil
 	}
+	if n.IsRecord() {
+		return l.Records().Link(n.Link), nil
+	}
 	path, err := Path(r, n.Ino)
 	if err != nil {
 		return "", err
@@ -68,10 +73,22 @@ func wantedBy(r Reader, l layout.Layout, key string) (index.Inode, bool, error) 
 	if key == l.Prefix() {
 		key = l.Root()
 	}
+	if l.IsLong(key) {
+		return wantedLong(r, l, key)
+	}
+	if link, ok := l.Records().Group(key); ok {
+		return recordOf(r, link)
+	}
 	path, dir, hidden := l.Path(key)
 	if hidden != layout.Shown {
 		return index.Inode{}, false, nil
 	}
+	n, ok, err := inodeAt(r, path)
+	return n, ok && (n.Dir != nil) == dir, err
+}
+
+// inodeAt returns the inode at a path, if the index has one.
+func inodeAt(r Reader, path string) (index.Inode, bool, error) {
 	ino := index.Root
 	if path != "" {
 		for name := range strings.SplitSeq(path, "/") {
@@ -89,5 +106,35 @@ func wantedBy(r Reader, l layout.Layout, key string) (index.Inode, bool, error) 
 	if errors.Is(err, index.ErrNotFound) {
 		return index.Inode{}, false, nil
 	}
-	return n, err == nil && (n.Dir != nil) == dir, err
+	return n, err == nil, err
+}
+
+// parentOf returns the directory that a key lies in, if the index has it.
+func parentOf(r Reader, l layout.Layout, key string) (index.Inode, bool, error) {
+	if l.IsLong(key) {
+		return parentOfLong(r, l, key)
+	}
+	path, _, hidden := l.Path(key)
+	if hidden != layout.Shown || path == "" {
+		return index.Inode{}, false, nil
+	}
+	dir, _ := layout.Split(path)
+	n, ok, err := inodeAt(r, dir)
+	return n, ok && n.Dir != nil, err
+}
+
+// recordOf returns the member that stands for the record of a group of hard links.
+func recordOf(r Reader, link string) (index.Inode, bool, error) {
+	ino, err := r.Group(link)
+	var n index.Inode
+	if err == nil {
+		n, err = r.Inode(ino)
+	}
+	if err == nil {
+		n, err = r.Inode(n.Record)
+	}
+	if errors.Is(err, index.ErrNotFound) {
+		return n, false, nil
+	}
+	return n, err == nil && n.Nlink > 0, err
 }

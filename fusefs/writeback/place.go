@@ -42,46 +42,56 @@ type placement struct {
 // place records a placement: the key's new state, the inode's, and that its former key
 // is nobody's. What it returns is called after the commit.
 func (w *Writeback) place(tx *index.Tx, p placement) (after func(), err error) {
-	k, _, err := tx.Key(p.key)
-	if err != nil {
+	n, err := placed(tx, p)
+	if err != nil && !errors.Is(err, index.ErrNotFound) {
 		return nil, err
 	}
-	if k.Owner != p.ino {
+	k, _, kerr := tx.Key(p.key)
+	if kerr != nil {
+		return nil, kerr
+	}
+	if k.Owner != n.Ino {
 		if err := evicted(tx, k); err != nil {
 			return nil, err
 		}
 	}
-	k = index.Key{Key: p.key, ETag: p.etag, LastModified: p.modified, Size: p.size, Foreign: p.foreign}
-	n, err := tx.Inode(p.ino)
+	k = index.Key{Key: p.key, ETag: p.etag, LastModified: p.modified, Size: p.size, Foreign: p.foreign, At: k.At}
 	if errors.Is(err, index.ErrNotFound) {
 		// Unlinked and forgotten meanwhile: what landed is nobody's.
 		w.Doomed(p.key)
 		return func() {}, errors.Join(tx.PutKey(k), tx.Doom(p.key))
 	}
-	if err != nil {
-		return nil, err
-	}
-	k.Owner = p.ino
-	if old := n.Placed; old != "" && old != p.key {
-		if err := w.abandon(tx, old, p.ino); err != nil {
+	k.Owner = n.Ino
+	old := n.Placed
+	if old != "" && old != p.key {
+		if err := w.abandon(tx, old, n.Ino); err != nil {
 			return nil, err
 		}
 	}
 	n.Placed, n.PlacedGen, n.PlacedAttrGen, n.Sending = p.key, p.gen, max(n.PlacedAttrGen, p.attrGen), ""
-	err = errors.Join(tx.PutInode(n), tx.PutKey(k), tx.Spare(p.key))
+	err = errors.Join(tx.PutInode(n), tx.PutKey(k), tx.Spare(p.key), atHome(tx, n, old))
 	if n.Nlink == 0 {
 		w.Doomed(p.key)
 		err = errors.Join(err, tx.Doom(p.key))
 	}
-	if isRegular(n) && n.Gen == p.gen {
-		c, cerr := tx.Content(p.ino)
+	if isRegular(n) && !n.IsRecord() && n.Gen == p.gen {
+		c, cerr := tx.Content(n.Whole())
 		if cerr == nil && c.BaseLen != n.Size {
-			c.BaseLen = n.Size
-			cerr = tx.PutContent(p.ino, c)
+			c.Sent(n.Size)
+			cerr = tx.PutContent(n.Whole(), c)
 		}
 		err = errors.Join(err, cerr)
 	}
-	return func() { w.Files.Landed(p.ino) }, err
+	return func() { w.Files.Landed(n.Whole()) }, err
+}
+
+// placed returns the inode, or the member of it, that a placement is of.
+func placed(tx *index.Tx, p placement) (index.Inode, error) {
+	n, err := tx.Inode(p.ino)
+	if err != nil || !n.HasMembers() {
+		return n, err
+	}
+	return memberAt(tx, n, p.key)
 }
 
 // evicted records that a key's owner, which is unlinked, has no object any more.
@@ -94,7 +104,7 @@ func evicted(tx *index.Tx, k index.Key) error {
 		return err
 	}
 	n.Placed = ""
-	return tx.PutInode(n)
+	return errors.Join(rehome(tx, n, k.Key), keep(tx, n))
 }
 
 // abandon dooms the key that an inode has left.

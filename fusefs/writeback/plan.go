@@ -21,6 +21,7 @@ const (
 	Park                  // copy Ino's object from From to the hidden Key
 	Put                   // write Ino's content and attributes to Key
 	Copy                  // write Ino's attributes and From's bytes to Key
+	Count                 // ask Key, a group's record, for the number of Ino's names
 	Delete                // remove Key
 )
 
@@ -30,6 +31,7 @@ type Step struct {
 	Ino     index.Ino
 	Key     string
 	From    string
+	Gen     uint64 // of the content at From
 	Cond    objstore.Condition
 	Blocker task
 }
@@ -78,12 +80,21 @@ func (p planner) planInode(ino index.Ino) (Step, error) {
 	if n.Nlink == 0 {
 		return Step{}, nil
 	}
-	key, ok, err := p.keyOf(n)
-	if err != nil || !ok {
+	if n.HasMembers() {
+		return p.planMembers(n)
+	}
+	key, err := KeyOf(p, p.layout, n)
+	if err != nil {
 		return Step{}, err
+	}
+	if n.IsRecord() && n.Vague {
+		return Step{Action: Count, Ino: ino, Key: key}, nil
 	}
 	if !differs(n, key) {
 		return Step{}, nil
+	}
+	if record, behind, err := p.recordFirst(n); err != nil || behind {
+		return wait(inodeTask(record)), err
 	}
 	if unclear, err := p.unclear(key); err != nil || unclear {
 		return Step{Action: Resolve, Key: key}, err
@@ -98,19 +109,10 @@ func (p planner) planInode(ino index.Ino) (Step, error) {
 	return p.write(n, key)
 }
 
-// keyOf is KeyOf; it is false for a directory whose name is too long for a marker, which
-// exists by what lies in it alone.
-func (p planner) keyOf(n index.Inode) (string, bool, error) {
-	key, err := KeyOf(p, p.layout, n)
-	if n.Dir != nil && errors.Is(err, layout.ErrNameTooLong) {
-		return "", false, nil
-	}
-	return key, err == nil, err
-}
-
 // differs reports whether the bucket holds an inode elsewhere or otherwise than wanted.
 func differs(n index.Inode, key string) bool {
-	return n.Nlink > 0 && (n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen || n.Placed != "" && n.Placed != key)
+	return n.Nlink > 0 && (n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen ||
+		n.Placed != key && (n.Placed != "" || n.Of != 0))
 }
 
 // unclear reports whether a write to a key was sent of which nobody knows the end.
@@ -130,7 +132,7 @@ func (p planner) write(n index.Inode, key string) (Step, error) {
 		s.Cond = objstore.Condition{IfMatch: k.ETag}
 		// What is unlinked and open may still need the bytes that go.
 		if k.Owner != 0 && k.Owner != n.Ino {
-			missing, err := p.incomplete(k)
+			missing, err := p.incomplete(k, n.Whole())
 			if err != nil {
 				return Step{}, err
 			}
@@ -139,18 +141,24 @@ func (p planner) write(n index.Inode, key string) (Step, error) {
 			}
 		}
 	}
-	if n.Gen > n.PlacedGen || n.Placed == "" || n.Dir != nil || n.Size == 0 || n.Target != "" {
+	if n.Dir != nil && k.Size > 0 && !k.Gone {
+		// Another tool has given the marker a content, which is kept.
+		s.Action, s.From = Copy, key
 		return s, nil
+	}
+	from, gen, err := p.source(n)
+	if err != nil || n.Gen > gen || from == "" || n.IsRecord() || n.Dir != nil || n.Size == 0 || n.Target != "" {
+		return s, err
 	}
 	if isRegular(n) {
 		if small, err := p.local(n); err != nil || small {
 			return s, err
 		}
 	}
-	if p.busy(n.Placed) {
-		return wait(keyTask(n.Placed)), nil
+	if p.busy(from) {
+		return wait(keyTask(from)), nil
 	}
-	s.Action, s.From = Copy, n.Placed
+	s.Action, s.From, s.Gen = Copy, from, gen
 	return s, nil
 }
 
@@ -171,6 +179,12 @@ func (p planner) inTheWay(n index.Inode, key string) (task, bool, error) {
 		if alive && owner.Placed == key {
 			return inodeTask(k.Owner), true, nil
 		}
+		if t, kept, err := p.lastCopy(k); err != nil || kept && t != inodeTask(n.Ino) {
+			return t, kept, err
+		}
+	}
+	if t, waits, err := p.unmarked(n, key); err != nil || waits {
+		return t, waits, err
 	}
 	for _, above := range filesAbove(p.layout, key) {
 		k, ok, err := p.Key(above)
@@ -195,8 +209,12 @@ func (p planner) mayHold(k index.Key) bool {
 
 // filesAbove returns the keys of files that a key would lie below.
 func filesAbove(l layout.Layout, key string) []string {
+	from := len(l.Prefix())
+	if l.IsLong(key) {
+		from = len(l.Records().LongPrefix())
+	}
 	var above []string
-	for i := len(l.Prefix()); i < len(key); i++ {
+	for i := from; i < len(key); i++ {
 		if key[i] == '/' {
 			above = append(above, key[:i])
 		}
@@ -272,11 +290,11 @@ func (p planner) park(circle map[task]bool) (Step, error) {
 		if !alive || n.Placed == "" || n.Placed == p.layout.Records().Moving(uint64(n.Ino)) {
 			continue
 		}
-		key, ok, err := p.keyOf(n)
+		key, err := KeyOf(p, p.layout, n)
 		if err != nil {
 			return Step{}, err
 		}
-		if ok && n.Placed != key && (lowest.Ino == 0 || n.Ino < lowest.Ino) {
+		if n.Placed != key && (lowest.Ino == 0 || n.Ino < lowest.Ino) {
 			lowest = n
 		}
 	}
@@ -302,14 +320,14 @@ func (p planner) blockerOf(t task) (task, bool, error) {
 		return p.keepsKey(t.key)
 	}
 	n, alive, err := p.alive(t.ino)
-	if err != nil || !alive {
+	if err != nil || !alive || n.HasMembers() {
 		return task{}, false, err
 	}
 	if n.Sending != "" && p.busy(n.Sending) {
 		return task{}, false, nil
 	}
-	key, ok, err := p.keyOf(n)
-	if err != nil || !ok {
+	key, err := KeyOf(p, p.layout, n)
+	if err != nil {
 		return task{}, false, err
 	}
 	return p.inTheWay(n, key)
@@ -342,7 +360,10 @@ func (p planner) planKey(key string) (Step, error) {
 			}
 			return wait(inodeTask(owner.Ino)), nil
 		}
-		missing, err := p.incomplete(k)
+		if t, kept, err := p.lastCopy(k); err != nil || kept {
+			return wait(t), err
+		}
+		missing, err := p.incomplete(k, 0)
 		if err != nil {
 			return Step{}, err
 		}
@@ -358,7 +379,7 @@ func (p planner) planKey(key string) (Step, error) {
 
 // keepsKey returns what must happen before a key may be deleted.
 func (p planner) keepsKey(key string) (task, bool, error) {
-	if strings.HasPrefix(key, p.layout.Records().Prefix()) {
+	if strings.HasPrefix(key, p.layout.Records().Prefix()) && !p.layout.IsLong(key) {
 		return task{}, false, nil // a hidden copy lies in no directory
 	}
 	if k, ok, err := p.Key(key); err != nil || !ok {
@@ -388,29 +409,27 @@ func (p planner) keepsKey(key string) (task, bool, error) {
 
 // doomedBelow returns a key below a marker that is going too: the marker goes last.
 func (p planner) doomedBelow(marker string) (t task, found bool, err error) {
-	var failed error
-	err = p.Keys(marker, func(k index.Key) bool {
-		if k.Key == marker || k.Gone {
-			return true
-		}
-		r, err := p.remover(k)
-		if err != nil {
-			failed = err
+	for _, prefix := range []string{marker, p.layout.LongBelow(marker)} {
+		var failed error
+		err = p.Keys(prefix, func(k index.Key) bool {
+			if k.Key == marker || k.Gone {
+				return true
+			}
+			t, failed = p.remover(k)
+			found = failed == nil
 			return false
+		})
+		if err = errors.Join(err, failed); err != nil || found {
+			return t, found, err
 		}
-		t, found = r, true
-		return false
-	})
-	return t, found, errors.Join(err, failed)
+	}
+	return task{}, false, nil
 }
 
 // markerAbove returns the directory of a key when it exists only by the keys in it.
 func (p planner) markerAbove(key string) (task, bool, error) {
 	n, ok, err := parentOf(p, p.layout, key)
 	if err != nil || !ok || n.Ino == index.Root || n.Nlink == 0 || n.Placed != "" || n.AttrGen <= n.PlacedAttrGen {
-		return task{}, false, err
-	}
-	if _, ok, err := p.keyOf(n); err != nil || !ok {
 		return task{}, false, err
 	}
 	return inodeTask(n.Ino), true, nil
@@ -426,18 +445,28 @@ func (p planner) alive(ino index.Ino) (index.Inode, bool, error) {
 }
 
 // incomplete reports whether a key's owner is unlinked and has bytes that only the
-// object there holds. A content record is dropped at the last close, so it is open.
-func (p planner) incomplete(k index.Key) (bool, error) {
+// object there holds. A content record is dropped at the last close, so it is open. That
+// the object goes to a name of the inode given is no loss.
+func (p planner) incomplete(k index.Key, to index.Ino) (bool, error) {
 	n, err := p.Inode(k.Owner)
 	if errors.Is(err, index.ErrNotFound) {
 		return false, nil
 	}
-	if err != nil || n.Nlink > 0 || n.Placed != k.Key {
+	if err != nil || n.Nlink > 0 || n.Placed != k.Key || n.IsRecord() || n.Whole() == to {
 		return false, err
 	}
-	c, err := p.Content(k.Owner)
+	if n.Of != 0 {
+		n, err = p.Inode(n.Of)
+		if errors.Is(err, index.ErrNotFound) || err == nil && n.Placed != k.Key {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	c, err := p.Content(n.Ino)
 	if err != nil {
 		return false, err
 	}
-	return !c.Resident.Covers(0, min(c.BaseLen, n.Size)), nil
+	return len(c.Absent(0, n.Size)) > 0, nil
 }

@@ -110,7 +110,39 @@ func (s *scene) dir(ino index.Ino, path, placed string) {
 // key records an object.
 func (s *scene) key(key string, owner index.Ino) {
 	s.t.Helper()
-	s.must(s.PutKey(index.Key{Key: key, ETag: "etag of " + key, Size: 10, Owner: owner}))
+	size := int64(10)
+	if isMarker(key) {
+		size = 0
+	}
+	s.must(s.PutKey(index.Key{Key: key, ETag: "etag of " + key, Size: size, Owner: owner}))
+}
+
+// worst is a name that no key can have.
+var worst = strings.Repeat("\xff", layout.MaxName)
+
+// long is the key of a path, which is in overflow form.
+func (s *scene) long(path string, isDir bool) string {
+	s.t.Helper()
+	locate := s.layout.File
+	if isDir {
+		locate = s.layout.Dir
+	}
+	key, err := locate(path)
+	s.must(err)
+	if !s.layout.IsLong(key) {
+		s.t.Fatalf("%q is plain", key)
+	}
+	return key
+}
+
+// placed records that a directory's marker is in the bucket.
+func (s *scene) placed(ino index.Ino, key string) {
+	s.t.Helper()
+	n, err := s.Inode(ino)
+	s.must(err)
+	n.Placed, n.PlacedAttrGen = key, n.AttrGen
+	s.put(n)
+	s.key(key, ino)
 }
 
 func (s *scene) plan(t task) Step {
@@ -165,12 +197,12 @@ func TestPlan(t *testing.T) {
 			s.put(n)
 			s.want(inodeTask(5), Step{Action: Put, Ino: 5, Key: "v/a", Cond: match("v/a")})
 			s.small = false
-			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/a", From: "v/a", Cond: match("v/a")})
+			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/a", From: "v/a", Gen: 1, Cond: match("v/a")})
 		},
 		"renamed": func(s *scene) {
 			s.file(5, "b", "v/a")
 			s.small = false
-			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/b", From: "v/a", Cond: absent})
+			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/b", From: "v/a", Gen: 1, Cond: absent})
 			s.want(keyTask("v/a"), wait(inodeTask(5)))
 		},
 		"unlinked and created again: the old object is overwritten": func(s *scene) {
@@ -296,12 +328,60 @@ func TestPlan(t *testing.T) {
 			s.want(keyTask("v/d/a"), wait(inodeTask(6)))
 			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/d/", Cond: absent})
 		},
-		"a directory whose name is too long for a marker needs none": func(s *scene) {
+		"a marker in overflow form comes before the last key below it goes": func(s *scene) {
 			name := strings.Repeat("n", layout.MaxName)
 			s.dir(6, name, "")
 			s.key("v/"+name+"/a", 0)
-			s.want(inodeTask(6), Step{})
-			s.want(keyTask("v/"+name+"/a"), Step{Action: Delete, Key: "v/" + name + "/a", Cond: match("v/" + name + "/a")})
+			s.want(keyTask("v/"+name+"/a"), wait(inodeTask(6)))
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: s.long(name, true), Cond: absent})
+		},
+		"a file that moves to overflow form waits for the marker of its directory": func(s *scene) {
+			s.dir(6, "d", "")
+			key := s.long("d/"+worst, false)
+			s.file(5, "d/"+worst, "v/old")
+			s.want(inodeTask(5), wait(inodeTask(6)))
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/d/", Cond: absent})
+			s.placed(6, "v/d/")
+			s.want(inodeTask(5), Step{Action: Put, Ino: 5, Key: key, Cond: absent})
+		},
+		"a marker goes after the names in overflow form below it": func(s *scene) {
+			key := s.long("d/"+worst, false)
+			s.key("v/d/", 0)
+			s.key(key, 0)
+			s.want(keyTask("v/d/"), wait(keyTask(key)))
+			s.want(keyTask(key), Step{Action: Delete, Key: key, Cond: match(key)})
+			s.must(s.DeleteKey(key))
+			s.want(keyTask("v/d/"), Step{Action: Delete, Key: "v/d/", Cond: match("v/d/")})
+		},
+		"a key in overflow form is overwritten by the name that its record tells": func(s *scene) {
+			key := s.long(worst, false)
+			s.file(6, worst, "")
+			s.key(key, 0)
+			s.want(keyTask(key), Step{Action: Delete, Key: key, Cond: match(key)})
+			s.must(s.PutKey(index.Key{Key: key, ETag: "etag of " + key, At: index.Name{Parent: index.Root, Name: worst}}))
+			s.want(keyTask(key), wait(inodeTask(6)))
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: key, Cond: match(key)})
+		},
+		"of a file and a directory in overflow form one goes first": func(s *scene) {
+			file, marker := s.long(worst, false), s.long(worst, true)
+			s.dir(6, worst, "")
+			s.key(file, 0)
+			s.want(inodeTask(6), wait(keyTask(file)))
+			s.must(s.Remove(index.Root, worst))
+			s.must(s.DeleteKey(file))
+			s.file(5, worst, "")
+			s.key(marker, 0)
+			s.want(inodeTask(5), wait(keyTask(marker)))
+		},
+		"a marker with a content is copied, not written anew": func(s *scene) {
+			s.dir(6, "d", "v/d/")
+			n, err := s.Inode(6)
+			s.must(err)
+			n.AttrGen++
+			s.put(n)
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/d/", Cond: match("v/d/")})
+			s.must(s.PutKey(index.Key{Key: "v/d/", ETag: "etag of v/d/", Size: 5, Owner: 6}))
+			s.want(inodeTask(6), Step{Action: Copy, Ino: 6, Key: "v/d/", From: "v/d/", Cond: match("v/d/")})
 		},
 		"a hidden copy goes without regard to directories": func(s *scene) {
 			s.key(hidden, 0)
@@ -310,7 +390,7 @@ func TestPlan(t *testing.T) {
 		"what is parked goes home": func(s *scene) {
 			s.file(5, "b", hidden)
 			s.small = false
-			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/b", From: hidden, Cond: absent})
+			s.want(inodeTask(5), Step{Action: Copy, Ino: 5, Key: "v/b", From: hidden, Gen: 1, Cond: absent})
 			s.want(keyTask(hidden), wait(inodeTask(5)))
 		},
 	} {

@@ -39,8 +39,6 @@ func (w *Writeback) forget(tx *index.Tx, key string) error {
 
 // put writes an inode's content and attributes in one go.
 func (w *Writeback) put(j *job) error {
-	ctx, cancel := context.WithTimeout(w.ctx, requestTime)
-	defer cancel()
 	n, err := w.Index.Inode(j.Ino)
 	if err != nil {
 		return w.undo(j, err)
@@ -48,15 +46,16 @@ func (w *Writeback) put(j *job) error {
 	if half, err := w.halfKnown(n); err != nil {
 		return w.undo(j, err)
 	} else if half {
-		return w.ask(ctx, j, n)
+		return w.request(w.ctx, func(ctx context.Context) error { return w.ask(ctx, j, n) })
 	}
-	body, err := w.body(ctx, n, j.task)
+	body, err := w.body(w.ctx, n, j.task)
 	if err != nil {
-		if err = w.undo(j, err); n.Placed == "" {
-			return err
+		err = w.undo(j, err)
+		if whole, ierr := w.Index.Inode(n.Whole()); ierr == nil && whole.Placed != "" {
+			// Bytes that only its object has may be gone with it (hard-cases 22).
+			return w.lookInto(whole.Placed, err)
 		}
-		// Bytes that only its object has may be gone with it (hard-cases 22).
-		return w.lookInto(n.Placed, err)
+		return err
 	}
 	defer func() { _ = body.Close() }() // read only
 	// The attributes are those of now: no older than the content, so that its times fit.
@@ -70,7 +69,10 @@ func (w *Writeback) put(j *job) error {
 	var obj objstore.Object
 	if body.Size() <= putSize {
 		var sent sending
-		obj, err = w.Bucket.Put(ctx, j.Key, whole{body, &sent}, objstore.PutOptions{Attributes: attrs, Condition: j.Cond})
+		err = w.request(w.ctx, func(ctx context.Context) (err error) {
+			obj, err = w.Bucket.Put(ctx, j.Key, whole{body, &sent}, objstore.PutOptions{Attributes: attrs, Condition: j.Cond})
+			return err
+		})
 		if err != nil && sent.held.Load() {
 			if err = errChanged; sent.times.Load() == 1 {
 				// No store makes an object of a body without its end; of an earlier
@@ -79,7 +81,7 @@ func (w *Writeback) put(j *job) error {
 			}
 		}
 	} else {
-		obj, err = w.putParts(ctx, j, body, attrs)
+		obj, err = w.putParts(w.ctx, j, body, attrs)
 	}
 	if err != nil {
 		return w.refused(j, err)
@@ -94,8 +96,12 @@ func (w *Writeback) attributes(n index.Inode, j *job, gen uint64, newContent boo
 		return objstore.Attributes{}, err
 	}
 	foreign := k.Foreign
-	if n.Placed != "" && n.Placed != j.Key {
-		old, _, err := w.Index.Key(n.Placed)
+	home, err := w.home(n)
+	if err != nil {
+		return objstore.Attributes{}, err
+	}
+	if home != "" && home != j.Key {
+		old, _, err := w.Index.Key(home)
 		if err != nil {
 			return objstore.Attributes{}, err
 		}
@@ -103,9 +109,17 @@ func (w *Writeback) attributes(n index.Inode, j *job, gen uint64, newContent boo
 	} else if k.Owner != n.Ino {
 		foreign = index.Foreign{}
 	}
+	attr := attrOf(n)
+	if n.IsRecord() {
+		whole, err := w.Index.Inode(n.Of)
+		if err != nil {
+			return objstore.Attributes{}, err
+		}
+		attr.Links = whole.Nlink
+	}
 	attrs, err := layout.Encode(
-		layout.Attr{Mode: n.Mode, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Mtime: n.Mtime, Ctime: n.Ctime},
-		layout.Lineage{State: w.Index.ID(), Ino: uint64(n.Ino), Gen: gen, Nonce: j.nonce, Key: layout.KeyHash(j.Key)},
+		attr,
+		layout.Lineage{State: w.Index.ID(), Ino: uint64(n.Whole()), Gen: gen, Nonce: j.nonce, Key: layout.KeyHash(j.Key)},
 		layout.Foreign(foreign), newContent)
 	_, _, sent := layout.Decode(objstore.Object{Attributes: attrs}, n.Dir != nil, w.Defaults)
 	j.foreign = index.Foreign(sent)

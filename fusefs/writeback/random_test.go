@@ -17,9 +17,14 @@ import (
 	"objvol/objstore/memory"
 )
 
-// entry is what a name of the model stands for.
+// entry is what a name of the model stands for: a directory or a file. Several names can
+// stand for one file.
 type entry struct {
-	dir     bool
+	dir bool
+	*file
+}
+
+type file struct {
 	content string
 	mode    uint32
 }
@@ -65,6 +70,8 @@ func play(t *testing.T, program []byte) {
 		}
 		p.calm()
 		v.drain()
+		time.Sleep(time.Minute) // leftovers that could not be looked for are looked for again
+		v.drain()
 		p.compare()
 		if state := v.State(); state.LastError != nil || state.Conflicts != 0 {
 			t.Errorf("after all was sent: %d conflicts, error %v", state.Conflicts, state.LastError)
@@ -85,35 +92,46 @@ func (p *player) draw(n int) int {
 	return int(b) % n
 }
 
+// names are those of the model. Of a directory with the third, the marker is in overflow
+// form and what lies in it is not; four of it make the path too long for a key. With the
+// last everything is in overflow form.
+var names = []string{"a", "b", strings.Repeat("n", 250), strings.Repeat("\xff", 255)}
+
+func (p *player) name() string { return names[p.draw(len(names))] }
+
 // path draws a path whose parent is a directory.
 func (p *player) path() string {
-	name := string(rune('a' + p.draw(3)))
-	for p.tree[name].dir && strings.Count(name, "/") < 2 && p.draw(3) > 0 {
-		name += "/" + string(rune('a'+p.draw(3)))
+	name := p.name()
+	for p.tree[name].dir && strings.Count(name, "/") < 5 && p.draw(4) > 0 {
+		name += "/" + p.name()
 	}
 	return name
 }
 
 func (p *player) note(format string, args ...any) {
-	p.log = append(p.log, fmt.Sprintf(format, args...))
+	line := fmt.Sprintf(format, args...)
+	for i, name := range names[2:] {
+		line = strings.ReplaceAll(line, name, []string{"LONG", "WORST"}[i])
+	}
+	p.log = append(p.log, line)
 }
 
 // step does one operation, if the model says that it can be done.
 func (p *player) step() {
 	from := p.path()
 	e, exists := p.tree[from]
-	switch op := p.draw(16); {
+	switch op := p.draw(18); {
 	case op < 4 && !e.dir:
 		p.write(from)
 	case op == 4 && !exists:
 		p.note("mkdir %s", from)
 		p.v.mkdir(from)
-		p.tree[from] = entry{dir: true, mode: 0o755}
+		p.tree[from] = entry{dir: true, file: &file{mode: 0o755}}
 	case op == 5 && exists && !e.dir:
 		p.note("unlink %s", from)
+		delete(p.tree, from)
 		p.unwant(e)
 		p.v.unlink(from)
-		delete(p.tree, from)
 	case op == 6 && e.dir && p.empty(from):
 		p.note("rmdir %s", from)
 		p.v.rmdir(from)
@@ -131,7 +149,6 @@ func (p *player) step() {
 		p.note("chmod %s %o", from, mode)
 		p.v.chmod(from, mode)
 		e.mode = mode
-		p.tree[from] = e
 	case op == 12:
 		p.crash()
 	case op == 13:
@@ -143,6 +160,12 @@ func (p *player) step() {
 		pause := time.Duration(p.draw(256)) * 10 * time.Millisecond
 		p.note("pause %v", pause)
 		time.Sleep(pause)
+	case op > 15 && exists && !e.dir:
+		if to := p.path(); p.tree[to] == (entry{}) {
+			p.note("link %s %s", from, to)
+			p.v.link(from, to)
+			p.tree[to] = e
+		}
 	}
 }
 
@@ -162,20 +185,27 @@ func (p *player) write(name string) {
 	content := fmt.Sprintf("content %d of %s", p.serial, name)
 	p.note("write %s: %s", name, content)
 	e, ok := p.tree[name]
-	if ok {
-		p.unwant(e)
-	} else {
-		e.mode = 0o644
+	if !ok {
+		e.file = &file{mode: 0o644}
+		p.tree[name] = e
 	}
+	p.mu.Lock()
+	delete(p.wanted, e.content)
+	p.mu.Unlock()
 	e.content = content
 	p.v.write(name, content)
-	p.tree[name] = e
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wanted[content] = false
 }
 
+// unwant says that a name is gone: what the file held need not stay without any.
 func (p *player) unwant(e entry) {
+	for _, other := range p.tree {
+		if other.file == e.file {
+			return
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.wanted, e.content)
@@ -187,7 +217,12 @@ func (p *player) rename(from, to string) {
 		return
 	}
 	p.note("rename %s %s", from, to)
-	if !there.dir {
+	if e.file == there.file {
+		p.v.rename(from, to) // two names of one file: nothing happens
+		return
+	}
+	delete(p.tree, to)
+	if there.file != nil && !there.dir {
 		p.unwant(there)
 	}
 	p.v.rename(from, to)
@@ -255,12 +290,11 @@ func (p *player) compare() {
 		t.Errorf("%q was not in the bucket for a while", content)
 	}
 	objects := p.bucket.Snapshot()
+	lay, err := layout.New("v")
+	p.v.must(err)
 	want := map[string]bool{"v/": true}
 	for name, e := range p.tree {
-		key := "v/" + name
-		if e.dir {
-			key += "/"
-		}
+		key := keyOf(t, name, e.dir)
 		want[key] = true
 		obj, ok := objects[key]
 		if !ok {
@@ -279,14 +313,79 @@ func (p *player) compare() {
 		if !e.dir && p.v.read(name) != e.content {
 			t.Errorf("%s reads %q, not %q", name, p.v.read(name), e.content)
 		}
+		if links := p.links(e); !e.dir && a.Nlink != links {
+			t.Errorf("%s has %d links, want %d", name, a.Nlink, links)
+		}
 		dir, base := path.Split(name)
 		if got := p.v.names(strings.TrimSuffix(dir, "/")); !slices.Contains(got, base) {
 			t.Errorf("%s is not listed: %v", name, got)
 		}
 	}
+	p.compareGroups(objects)
 	for key := range objects {
-		if !want[key] {
+		if _, isRecord := lay.Records().Group(key); !want[key] && !isRecord {
 			t.Errorf("%q should not be in the bucket", key)
+		}
+	}
+}
+
+// keyOf is the key of a path of the volume.
+func keyOf(t *testing.T, path string, isDir bool) string {
+	t.Helper()
+	l, err := layout.New("v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	locate := l.File
+	if isDir {
+		locate = l.Dir
+	}
+	key, err := locate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// links counts the names of a file.
+func (p *player) links(e entry) uint32 {
+	var n uint32
+	for _, other := range p.tree {
+		if other.file == e.file {
+			n++
+		}
+	}
+	return n
+}
+
+// compareGroups checks that the names of a file are one group of objects of one generation,
+// and that the group's record says how many they are.
+func (p *player) compareGroups(objects map[string]memory.Stored) {
+	t := p.v.t
+	t.Helper()
+	decode := func(key string) layout.Attr {
+		attr, _, _ := layout.Decode(objects[key].Object, false, layout.Defaults{})
+		return attr
+	}
+	lay, err := layout.New("v")
+	p.v.must(err)
+	counts := make(map[string]uint32)
+	for name, e := range p.tree {
+		attr := decode(keyOf(t, name, e.dir))
+		if attr.Link == "" {
+			if !e.dir && p.links(e) > 1 {
+				t.Errorf("%s is in no group", name)
+			}
+			continue
+		}
+		counts[attr.Link]++
+		if record := decode(lay.Records().Link(attr.Link)); record.Links != p.links(e) || record.LinkGen != attr.LinkGen {
+			t.Errorf("the record of %s counts %d links of generation %d, want %d of %d", name, record.Links, record.LinkGen, p.links(e), attr.LinkGen)
+		}
+	}
+	for key := range objects {
+		if group, ok := lay.Records().Group(key); ok && counts[group] != decode(key).Links {
+			t.Errorf("%d objects are in the group of %s", counts[group], key)
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 // parts.
 func (w *Writeback) relay(ctx context.Context, j *job, src index.Key, attrs objstore.Attributes) (objstore.Object, error) {
 	if src.Size <= partSize {
+		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		defer cancel()
 		bytes, err := w.fetch(ctx, src, 0, src.Size)
 		if err != nil {
 			return objstore.Object{}, &unsentError{err}
@@ -24,15 +26,18 @@ func (w *Writeback) relay(ctx context.Context, j *job, src index.Key, attrs objs
 		size := sizeOfParts(src.Size)
 		var parts []objstore.Part
 		for off := int64(0); off < src.Size; off += size {
-			bytes, err := w.fetch(ctx, src, off, min(size, src.Size-off))
+			err := w.request(ctx, func(ctx context.Context) error {
+				bytes, err := w.fetch(ctx, src, off, min(size, src.Size-off))
+				if err != nil {
+					return err
+				}
+				part, err := w.Bucket.UploadPart(ctx, j.Key, id, len(parts)+1, objstore.Bytes(bytes))
+				parts = append(parts, part)
+				return err
+			})
 			if err != nil {
 				return nil, err
 			}
-			part, err := w.Bucket.UploadPart(ctx, j.Key, id, len(parts)+1, objstore.Bytes(bytes))
-			if err != nil {
-				return nil, err
-			}
-			parts = append(parts, part)
 		}
 		return parts, nil
 	})

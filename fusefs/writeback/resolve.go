@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"objvol/fusefs/index"
@@ -50,7 +49,7 @@ func (w *Writeback) lookInto(key string, cause error) error {
 			return cause // nothing is left to find out
 		case !found:
 			// It was never written, or somebody removed it: the name is free.
-			gone := index.Key{Key: key, Gone: true, Request: k.Request}
+			gone := index.Key{Key: key, Gone: true, Request: k.Request, At: k.At}
 			if after, err = w.bereft(tx, k); err != nil {
 				return err
 			}
@@ -88,7 +87,7 @@ func (w *Writeback) contested(tx *index.Tx, k index.Key, head objstore.Object, a
 		// Nothing of ours belongs here: the directory's next listing shows it.
 		after, err := w.bereft(tx, k)
 		return after, errors.Join(err, tx.DeleteKey(k.Key), tx.Spare(k.Key), w.unlist(tx, k.Key))
-	case n.Dir != nil:
+	case n.Dir != nil, n.IsRecord():
 		// Two writers made the same directory: ours adds its attributes.
 		k.Owner = n.Ino
 		n.Placed, n.Sending = k.Key, ""
@@ -96,6 +95,13 @@ func (w *Writeback) contested(tx *index.Tx, k index.Key, head objstore.Object, a
 	case n.Placed == k.Key && n.Gen == n.PlacedGen && attr.Mode&layout.TypeMask == n.Mode&layout.TypeMask:
 		// Only attributes of ours are on their way: they go on to the new content.
 		return w.adopt(tx, n, k, attr, true)
+	}
+	if n.Of != 0 {
+		// What is ours keeps its other names.
+		if whole, err := tx.Inode(n.Of); err != nil || whole.Nlink > 1 {
+			after, derr := w.dissolve(tx, n, k, head, attr)
+			return after, errors.Join(err, derr)
+		}
 	}
 	return w.divert(tx, n, k, head, attr)
 }
@@ -121,7 +127,7 @@ func (w *Writeback) divert(tx *index.Tx, n index.Inode, k index.Key, head objsto
 	}
 	if n.Nlink == 0 {
 		// Nothing of ours is worth a name: theirs is all there is.
-		_, err := Import(tx, at.Parent, at.Name, k.Key, head, attr, k.Foreign)
+		_, err := w.Import(tx, at.Parent, at.Name, k.Key, head, attr, k.Foreign)
 		return after, err
 	}
 	to, kept, err := w.conflictName(tx, at, path)
@@ -135,7 +141,8 @@ func (w *Writeback) divert(tx *index.Tx, n index.Inode, k index.Key, head objsto
 	if err != nil {
 		return nil, err
 	}
-	if _, err := Import(tx, at.Parent, at.Name, k.Key, head, attr, k.Foreign); err != nil {
+	attr.Link = "" // whatever it carries, it is not the file that was here
+	if _, err := w.Import(tx, at.Parent, at.Name, k.Key, head, attr, k.Foreign); err != nil {
 		return nil, err
 	}
 	w.conflicts.Add(1)
@@ -150,18 +157,14 @@ func (w *Writeback) divert(tx *index.Tx, n index.Inode, k index.Key, head objsto
 }
 
 // conflictName returns where our version of a file is kept, as a place and as a path: a
-// new name beside it or, where the directory leaves no room in the key, in the root.
+// new name beside it.
 func (w *Writeback) conflictName(tx *index.Tx, at index.Name, path string) (index.Name, string, error) {
 	for now := time.Now(); ; now = now.Add(time.Millisecond) {
 		kept, err := w.Layout.ConflictPath(path, w.Host, now)
-		if errors.Is(err, layout.ErrNameTooLong) && at.Parent != index.Root {
-			at.Parent, path = index.Root, at.Name
-			kept, err = w.Layout.ConflictPath(path, w.Host, now)
-		}
 		if err != nil {
 			return index.Name{}, "", err
 		}
-		at.Name = kept[strings.LastIndexByte(kept, '/')+1:]
+		_, at.Name = layout.Split(kept)
 		if _, err := tx.Lookup(at.Parent, at.Name); !errors.Is(err, index.ErrNotFound) {
 			if err != nil {
 				return index.Name{}, "", err
@@ -179,7 +182,7 @@ func (w *Writeback) withoutBase(tx *index.Tx, n index.Inode) error {
 	if err != nil {
 		return err
 	}
-	if missing := c.Resident.Missing(0, min(c.BaseLen, n.Size)); len(missing) > 0 {
+	if missing := c.Absent(0, n.Size); len(missing) > 0 {
 		w.Log.Error("the overwritten object had parts of a file that were not on this host: they are zeros now",
 			"inode", uint64(n.Ino), "missing", missing)
 	}
@@ -226,7 +229,11 @@ func (w *Writeback) Refresh(ctx context.Context, ino index.Ino) error {
 	if err != nil || n.Placed == "" {
 		return err
 	}
-	return w.look(ctx, ino, n.Placed, func() bool { return l.Overtaken(n.Placed) })
+	k, ok, err := w.Index.Key(n.Placed)
+	if err != nil || !ok {
+		return err
+	}
+	return w.look(ctx, k.Owner, n.Placed, func() bool { return l.Overtaken(n.Placed) })
 }
 
 // isMarker reports whether a key is a directory's.

@@ -149,17 +149,29 @@ func (s *schedule) done(t task) {
 		return
 	}
 	delete(s.items, t)
-	if len(s.items) == 0 && s.empty != nil {
+	s.tellIdleLocked()
+}
+
+// tellIdleLocked tells who waits for it that no task is left.
+func (s *schedule) tellIdleLocked() {
+	if s.idleLocked() && s.empty != nil {
 		close(s.empty)
 		s.empty = nil
 	}
+}
+
+// idleLocked reports whether no task is left. Nobody waits for a look for leftovers that
+// has failed.
+func (s *schedule) idleLocked() bool {
+	sweep, ok := s.items[sweepTask]
+	return len(s.items) == 0 || len(s.items) == 1 && ok && sweep.attempts > 0
 }
 
 // idle returns a channel that is closed once no task is left.
 func (s *schedule) idle() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.items) == 0 {
+	if s.idleLocked() {
 		none := make(chan struct{})
 		close(none)
 		return none
@@ -209,6 +221,7 @@ func (s *schedule) failed(t task, pause func(attempts int) time.Duration) {
 	it := s.items[t]
 	it.attempts++
 	s.repeatLocked(t, time.Now().Add(pause(it.attempts)))
+	s.tellIdleLocked()
 }
 
 // park lets a running task wait for another one, or for the end of a key's rest. The

@@ -138,7 +138,7 @@ func TestTorn(t *testing.T) {
 				fh := v.openFile("a", 0)
 				event = func() {
 					round++
-					_, err := v.Write(v.t.Context(), fh, 0, []byte(strings.Repeat(string(rune('0'+round%10)), size)), false)
+					_, err := v.Write(v.t.Context(), fh, 0, []byte(strings.Repeat(string(rune('0'+round%10)), size)))
 					v.must(err)
 				}
 				b.Inject(memory.Fault{Key: "v/a", Count: memory.Forever, After: true, Hook: func() {
@@ -166,6 +166,35 @@ func TestTorn(t *testing.T) {
 	}
 }
 
+// A file that is made shorter while it is sent is sent again; it has not failed.
+func TestShortenedWhileItIsSent(t *testing.T) {
+	for name, size := range map[string]int{"whole": 64 << 10, "parts": 40 << 20} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &slow{Bucket: memory.New(memory.Options{})}
+			var shorten sync.Once
+			begun := make(chan func(), 1)
+			b.between = func() {
+				shorten.Do(func() { (<-begun)() })
+			}
+			bubble(t, b, func(v *volume) {
+				v.write("a", strings.Repeat("0", size))
+				fh := v.openFile("a", 0)
+				a, err := v.stat("a")
+				v.must(err)
+				begun <- func() {
+					_, _, err := v.SetAttr(v.t.Context(), a.Ino, vfs.SetAttr{Size: new(int64)}, vfs.Caller{})
+					v.must(err)
+				}
+				v.must(v.Fsync(v.t.Context(), fh, false))
+				v.must(v.Flush(v.t.Context(), fh))
+				v.Release(fh)
+				v.wantObject(b.Bucket, "v/a", "")
+			})
+		})
+	}
+}
+
 // The times of an object are those of its content, although it was written to between
 // the plan and the reading.
 func TestTimesFitTheContent(t *testing.T) {
@@ -177,13 +206,13 @@ func TestTimesFitTheContent(t *testing.T) {
 		v.close()
 		v.open()
 		fh := v.openFile("a", 0)
-		_, err := v.Write(v.t.Context(), fh, 0, []byte("x"), false)
+		_, err := v.Write(v.t.Context(), fh, 0, []byte("x"))
 		v.must(err)
 		// While the rest is fetched for sending, somebody writes on.
 		var failed error
 		b.Inject(memory.Fault{Op: objstore.OpGet, Key: "v/a", Hook: func() {
 			for began := v.mtime("a"); failed == nil && v.mtime("a").Equal(began); {
-				_, failed = v.Write(v.t.Context(), fh, 0, []byte("y"), false)
+				_, failed = v.Write(v.t.Context(), fh, 0, []byte("y"))
 			}
 		}})
 		v.must(v.Fsync(v.t.Context(), fh, false))
@@ -252,7 +281,7 @@ func TestSyncDir(t *testing.T) {
 		a, err := v.stat("d")
 		v.must(err)
 		fh := v.next.Add(1)
-		v.must(v.OpenDir(v.t.Context(), a.Ino, fh))
+		v.must(v.OpenDir(v.t.Context(), a.Ino, 0, fh))
 		defer v.ReleaseDir(fh)
 		v.must(v.FsyncDir(v.t.Context(), fh))
 		got := keys(b, "v/d/")
@@ -316,7 +345,7 @@ func TestSyncPauses(t *testing.T) {
 		v.unlink("a")
 		b.Forget()
 		fh := v.next.Add(1)
-		v.must(v.OpenDir(v.t.Context(), vfs.Root, fh))
+		v.must(v.OpenDir(v.t.Context(), vfs.Root, 0, fh))
 		defer v.ReleaseDir(fh)
 		if err := v.FsyncDir(v.t.Context(), fh); !errors.Is(err, objstore.ErrUnavailable) {
 			t.Errorf("fsync: %v", err)

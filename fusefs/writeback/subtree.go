@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"objvol/fusefs/index"
-	"objvol/fusefs/layout"
 )
 
 // walkBatch is how many names one transaction of a walk looks at.
@@ -95,13 +94,4 @@ func (w *Writeback) walked(dir index.Ino, path string) error {
 		w.sched.done(t)
 		return tx.UnqueueSubtree(dir)
 	})
-}
-
-// parentOf returns the directory that a key lies in, if the index has it.
-func parentOf(r Reader, l layout.Layout, key string) (index.Inode, bool, error) {
-	end := len(key) - 1
-	for end > 0 && key[end-1] != '/' {
-		end--
-	}
-	return wantedBy(r, l, key[:max(end, 0)])
 }

@@ -6,106 +6,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"objvol/fusefs/index"
 	"objvol/fusefs/layout"
-	"objvol/objstore"
 )
-
-// syncPatience is how long Sync goes on trying a store that does not answer.
-const syncPatience = 30 * time.Second
-
-// watchers let callers wait for a task's next step to end.
-type watchers struct {
-	mu sync.Mutex
-	m  map[task]*watcher
-}
-
-type watcher struct {
-	users int // watchers.mu
-	ended chan struct{}
-	err   error
-}
-
-// on returns what is told of the next end of a step of t, until off is called. It is
-// taken before looking at the state, so that no end is missed.
-func (w *watchers) on(t task) (x *watcher, off func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.m == nil {
-		w.m = make(map[task]*watcher)
-	}
-	x, ok := w.m[t]
-	if !ok {
-		x = &watcher{ended: make(chan struct{})}
-		w.m[t] = x
-	}
-	x.users++
-	return x, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if x.users--; x.users == 0 && w.m[t] == x {
-			delete(w.m, t)
-		}
-	}
-}
-
-func (w *watchers) wake(t task) { w.fail(t, nil) }
-
-func (w *watchers) fail(t task, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if x, ok := w.m[t]; ok {
-		x.err = err
-		close(x.ended)
-		delete(w.m, t)
-	}
-}
-
-// await hurries a task until a state is reached.
-func (w *Writeback) await(ctx context.Context, t task, reached func() (bool, error)) error {
-	var last error // the latest failure
-	for {
-		x, off := w.watch.on(t)
-		ok, err := reached()
-		if err != nil || ok {
-			off()
-			return err
-		}
-		w.sched.add(t, time.Now())
-		w.sched.rush(t)
-		select {
-		case <-w.ctx.Done():
-			err = w.ctx.Err()
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-x.ended:
-			if x.err != nil {
-				last = x.err
-			}
-		}
-		off()
-		switch {
-		case err != nil:
-			return errors.Join(last, err)
-		case x.err == nil || errors.Is(x.err, errChanged):
-		case objstore.Refused(x.err):
-			return x.err
-		case !sleepOr(ctx, nil, retryFirst):
-			return errors.Join(last, ctx.Err())
-		}
-	}
-}
 
 // Sync waits until the bucket has an inode as it is now: content, attributes, its name
 // and the directories that its name depends on. An unlinked inode has nothing to wait
-// for. The error of a store that refuses is returned at once, that of one that does not
-// answer after syncPatience; the inode stays queued.
+// for. The error of a store that refuses is returned at once, that of one that fails, or
+// does not answer, after syncPatience; the inode stays queued.
 func (w *Writeback) Sync(ctx context.Context, ino index.Ino) error {
-	ctx, cancel := context.WithTimeout(ctx, syncPatience)
-	defer cancel()
 	if err := w.syncOne(ctx, ino); err != nil {
 		return err
 	}
@@ -115,12 +25,25 @@ func (w *Writeback) Sync(ctx context.Context, ino index.Ino) error {
 // syncAbove waits for the directories above an inode that have no object yet, or one
 // elsewhere.
 func (w *Writeback) syncAbove(ctx context.Context, ino index.Ino) error {
-	for ino != index.Root {
-		names, err := w.Index.Names(ino)
-		if err != nil || len(names) == 0 {
+	if ino == index.Root {
+		return nil
+	}
+	names, err := w.Index.Names(ino)
+	if err != nil {
+		return err
+	}
+	for _, at := range names {
+		if err := w.syncDirs(ctx, at.Parent); err != nil {
 			return err
 		}
-		ino = names[0].Parent
+	}
+	return nil
+}
+
+// syncDirs waits for a directory and those above it that have no object yet, or one
+// elsewhere.
+func (w *Writeback) syncDirs(ctx context.Context, ino index.Ino) error {
+	for {
 		n, err := w.Index.Inode(ino)
 		if errors.Is(err, index.ErrNotFound) {
 			return nil
@@ -132,9 +55,6 @@ func (w *Writeback) syncAbove(ctx context.Context, ino index.Ino) error {
 		if errors.Is(err, index.ErrNotFound) {
 			return nil
 		}
-		if errors.Is(err, layout.ErrNameTooLong) {
-			continue // it can have no object
-		}
 		if err != nil {
 			return err
 		}
@@ -143,8 +63,12 @@ func (w *Writeback) syncAbove(ctx context.Context, ino index.Ino) error {
 				return err
 			}
 		}
+		names, err := w.Index.Names(ino)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		ino = names[0].Parent
 	}
-	return nil
 }
 
 func (w *Writeback) syncOne(ctx context.Context, ino index.Ino) error {
@@ -155,7 +79,24 @@ func (w *Writeback) syncOne(ctx context.Context, ino index.Ino) error {
 	if err != nil {
 		return err
 	}
+	if want.HasMembers() {
+		return w.syncMembers(ctx, ino)
+	}
 	return w.await(ctx, inodeTask(ino), func() (bool, error) { return w.reached(want) })
+}
+
+// syncMembers waits until the bucket has an inode under each of its names.
+func (w *Writeback) syncMembers(ctx context.Context, ino index.Ino) error {
+	members, err := w.Index.Members(ino)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if err := w.syncOne(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reached reports whether the bucket holds at least the given state of an inode.
@@ -184,8 +125,6 @@ func (w *Writeback) reached(want index.Inode) (bool, error) {
 // SyncDir waits until the names of a directory are in the bucket as they are now: what
 // was created, renamed or removed in it before the call.
 func (w *Writeback) SyncDir(ctx context.Context, dir index.Ino) error {
-	ctx, cancel := context.WithTimeout(ctx, syncPatience)
-	defer cancel()
 	n, err := w.Index.Inode(dir)
 	if errors.Is(err, index.ErrNotFound) {
 		return nil
@@ -193,21 +132,17 @@ func (w *Writeback) SyncDir(ctx context.Context, dir index.Ino) error {
 	if err != nil {
 		return err
 	}
-	path, err := Path(w.Index, dir)
+	f, err := folderOf(w.Index, w.Layout, dir)
 	if errors.Is(err, index.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	prefix, err := w.Layout.ListPrefix(path)
-	if err != nil {
+	if err := w.syncNames(ctx, n.Ino, f); err != nil {
 		return err
 	}
-	if err := w.syncNames(ctx, n.Ino, prefix); err != nil {
-		return err
-	}
-	if err := w.syncDeletes(ctx, prefix); err != nil {
+	if err := w.syncDeletes(ctx, f); err != nil {
 		return err
 	}
 	return w.syncAbove(ctx, dir)
@@ -215,7 +150,7 @@ func (w *Writeback) SyncDir(ctx context.Context, dir index.Ino) error {
 
 // syncNames waits for a directory, and for what is queued with a name in it or an object
 // that has still to leave it.
-func (w *Writeback) syncNames(ctx context.Context, dir index.Ino, prefix string) error {
+func (w *Writeback) syncNames(ctx context.Context, dir index.Ino, f layout.Folder) error {
 	var inside []index.Ino
 	var failed error
 	err := w.Index.Dirty(func(ino index.Ino) bool {
@@ -228,7 +163,7 @@ func (w *Writeback) syncNames(ctx context.Context, dir index.Ino, prefix string)
 			return false
 		}
 		isName := func(at index.Name) bool { return at.Parent == dir }
-		if ino == dir || liesIn(prefix, n.Placed) || slices.ContainsFunc(names, isName) {
+		if ino == dir || f.Holds(n.Placed) || slices.ContainsFunc(names, isName) {
 			inside = append(inside, ino)
 		}
 		return true
@@ -244,17 +179,11 @@ func (w *Writeback) syncNames(ctx context.Context, dir index.Ino, prefix string)
 	return nil
 }
 
-// liesIn reports whether a key is that of a name directly below a directory's prefix.
-func liesIn(prefix, key string) bool {
-	name, ok := strings.CutPrefix(key, prefix)
-	return ok && name != "" && !strings.Contains(strings.TrimSuffix(name, "/"), "/")
-}
-
 // syncDeletes waits for the deletion of keys directly in a directory.
-func (w *Writeback) syncDeletes(ctx context.Context, prefix string) error {
+func (w *Writeback) syncDeletes(ctx context.Context, f layout.Folder) error {
 	var doomed []string
 	err := w.Index.Doomed(func(key string) bool {
-		if liesIn(prefix, key) {
+		if f.Holds(key) {
 			doomed = append(doomed, key)
 		}
 		return true

@@ -9,7 +9,7 @@ import (
 	"objvol/objstore"
 )
 
-// putParts writes a large content in parts.
+// putParts writes a large content in parts, however long that takes.
 func (w *Writeback) putParts(ctx context.Context, j *job, c Content, attrs objstore.Attributes) (objstore.Object, error) {
 	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
 		size := sizeOfParts(c.Size())
@@ -23,8 +23,13 @@ func (w *Writeback) putParts(ctx context.Context, j *job, c Content, attrs objst
 				}
 				at := int64(i) * size
 				body := objstore.Section{R: c, Offset: at, Length: min(size, c.Size()-at)}
-				part, err := w.Bucket.UploadPart(ctx, j.Key, id, i+1, body)
-				parts[i] = part
+				err := w.request(ctx, func(ctx context.Context) (err error) {
+					parts[i], err = w.Bucket.UploadPart(ctx, j.Key, id, i+1, body)
+					return err
+				})
+				if err != nil && c.Changed() {
+					return errChanged // it may be shorter than the part
+				}
 				return err
 			})
 		}
@@ -46,7 +51,11 @@ func sizeOfParts(total int64) int64 {
 // upload creates an object by a multipart upload, whose condition is checked when it is
 // completed.
 func (w *Writeback) upload(ctx context.Context, j *job, attrs objstore.Attributes, send func(context.Context, string) ([]objstore.Part, error)) (objstore.Object, error) {
-	id, err := w.Bucket.CreateUpload(ctx, j.Key, attrs)
+	var id string
+	err := w.request(ctx, func(ctx context.Context) (err error) {
+		id, err = w.Bucket.CreateUpload(ctx, j.Key, attrs)
+		return err
+	})
 	if err != nil {
 		return objstore.Object{}, &unsentError{err}
 	}
@@ -67,5 +76,21 @@ func (w *Writeback) complete(ctx context.Context, j *job, id string, send func(c
 	if err != nil {
 		return objstore.Object{}, &unsentError{err}
 	}
-	return w.Bucket.CompleteUpload(ctx, j.Key, id, parts, j.Cond)
+	var obj objstore.Object
+	err = w.request(ctx, func(ctx context.Context) (err error) {
+		obj, err = w.Bucket.CompleteUpload(ctx, j.Key, id, parts, j.Cond)
+		return err
+	})
+	return obj, err
+}
+
+// request bounds one of several requests: all of them may take as long as the file is large.
+func (w *Writeback) request(ctx context.Context, send func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	err := send(ctx)
+	if err == nil {
+		w.pulse.beat()
+	}
+	return err
 }

@@ -137,7 +137,7 @@ func (v *volume) write(p, content string) {
 	v.t.Helper()
 	fh := v.openFile(p, syscall.O_TRUNC)
 	defer v.Release(fh)
-	_, err := v.Write(v.t.Context(), fh, 0, []byte(content), false)
+	_, err := v.Write(v.t.Context(), fh, 0, []byte(content))
 	v.must(err)
 }
 
@@ -164,6 +164,15 @@ func (v *volume) unlink(p string) {
 	v.t.Helper()
 	dir, name := v.at(p)
 	v.must(v.Unlink(v.t.Context(), dir, name))
+}
+
+func (v *volume) link(from, to string) {
+	v.t.Helper()
+	a, err := v.stat(from)
+	v.must(err)
+	dir, name := v.at(to)
+	_, err = v.Link(v.t.Context(), a.Ino, dir, name)
+	v.must(err)
 }
 
 func (v *volume) rmdir(p string) {
@@ -205,7 +214,7 @@ func (v *volume) names(p string) []string {
 		ino = a.Ino
 	}
 	fh := v.next.Add(1)
-	v.must(v.OpenDir(v.t.Context(), ino, fh))
+	v.must(v.OpenDir(v.t.Context(), ino, 0, fh))
 	defer v.ReleaseDir(fh)
 	var names []string
 	v.must(v.ReadDir(v.t.Context(), fh, 0, true, func(e vfs.DirEntry) bool {

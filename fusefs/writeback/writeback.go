@@ -42,6 +42,7 @@ type Writeback struct {
 	// resolved are the keys with an unfinished write whose end was looked up since.
 	resolved sync.Map // key -> struct{}
 	watch    watchers
+	pulse    pulse
 
 	conflicts atomic.Int64
 	failure   atomic.Pointer[failure]
@@ -73,10 +74,10 @@ func (w *Writeback) Start() error {
 	if err := w.enqueue(); err != nil {
 		return err
 	}
+	w.sched.add(sweepTask, time.Now())
 	for range w.Workers {
 		w.done.Go(w.work)
 	}
-	w.done.Go(w.sweepParked)
 	return nil
 }
 
@@ -152,8 +153,8 @@ func (w *Writeback) planner(r Reader) planner {
 			if n.Size > inlineSize {
 				return false, nil
 			}
-			c, err := r.Content(n.Ino)
-			return err == nil && c.Resident.Covers(0, min(c.BaseLen, n.Size)), err
+			c, err := r.Content(n.Whole())
+			return err == nil && len(c.Absent(0, n.Size)) == 0, err
 		},
 	}
 }
@@ -174,6 +175,13 @@ func (w *Writeback) work() {
 // run does the next step of a task. It returns an error when the task is to be tried
 // again later; otherwise the schedule already knows what becomes of it.
 func (w *Writeback) run(t task) error {
+	if t.sweep {
+		err := w.sweepParked()
+		if err == nil {
+			w.sched.done(t)
+		}
+		return err
+	}
 	if t.tree {
 		err := w.walkSubtree(t.ino)
 		if err == nil {
@@ -198,6 +206,8 @@ func (w *Writeback) run(t task) error {
 		err = w.put(j)
 	case Copy:
 		err = w.copy(j)
+	case Count:
+		err = w.countLinks(w.ctx, j.Ino)
 	case Delete:
 		err = w.delete(j)
 	}
@@ -215,7 +225,7 @@ func (w *Writeback) run(t task) error {
 		w.succeeded(t)
 	}
 	w.sched.repeat(t, progress) // look again: most often there is nothing left
-	w.watch.wake(t)
+	w.watch.end(t, stepEnd{looked: !progress})
 	return nil
 }
 
@@ -267,7 +277,7 @@ func (w *Writeback) begin(t task) (*job, error) {
 			if j.nonce, err = w.announce(tx, step); err != nil {
 				return err
 			}
-		case Resolve, Rescue, Park, Delete:
+		case Resolve, Rescue, Park, Count, Delete:
 		}
 		w.sched.occupy(step.Key, step.From)
 		w.touched.begin(step.Key)
@@ -290,7 +300,7 @@ func (w *Writeback) settled(tx *index.Tx, t task) error {
 	w.succeeded(t)
 	w.sched.done(t)
 	w.sched.release(t)
-	w.watch.wake(t)
+	w.watch.end(t, stepEnd{})
 	return nil
 }
 
@@ -305,7 +315,7 @@ func (w *Writeback) sentAll(tx *index.Tx, ino index.Ino) error {
 	}
 	err = w.forget(tx, n.Sending)
 	n.Sending = ""
-	return errors.Join(err, tx.PutInode(n))
+	return errors.Join(err, keep(tx, n))
 }
 
 // forgetGone drops the record of a key that holds nothing and has no write under way.
@@ -320,7 +330,7 @@ func forgetGone(tx *index.Tx, key string) error {
 // queue makes sure that a blocker is in the queue: somebody waits for it.
 func (w *Writeback) queue(tx *index.Tx, t task) error {
 	if t.key == "" {
-		if err := tx.SetDirty(t.ino); err != nil {
+		if err := errors.Join(w.needMarker(tx, t.ino), tx.SetDirty(t.ino)); err != nil {
 			return err
 		}
 		w.sched.add(t, time.Now())
@@ -355,13 +365,27 @@ func (w *Writeback) fail(t task, err error) {
 		w.sched.failed(t, pause)
 		return
 	}
+	if t.sweep {
+		w.Log.Info("hidden copies were not looked for", "error", err)
+		w.sched.failed(t, pause)
+		return
+	}
 	w.failure.Store(&failure{t, err})
 	w.Log.Warn("the bucket is behind", "inode", uint64(t.ino), "key", t.key, "error", err)
 	if t.key == "" {
-		w.Files.Failed(t.ino, err)
+		w.Files.Failed(w.wholeOf(t.ino), err)
 	}
 	w.sched.failed(t, pause)
-	w.watch.fail(t, err)
+	w.watch.end(t, stepEnd{err: err})
+}
+
+// wholeOf returns the inode that a task's inode shows as: a member as what it belongs to.
+func (w *Writeback) wholeOf(ino index.Ino) index.Ino {
+	n, err := w.Index.Inode(ino)
+	if err != nil {
+		return ino
+	}
+	return n.Whole()
 }
 
 // errChanged ends an upload whose file was written to meanwhile: it is sent again.

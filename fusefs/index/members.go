@@ -1,0 +1,102 @@
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// An inode with several names, hard links, is one Inode with a group (Link) and no name of
+// its own. Each of its names is that of a member: an inode number that nobody sees, whose
+// record holds what is the name's own, that is where the bucket has a copy of the inode
+// for it, and which shares all else. The write-back sees a member as an inode with one
+// name. One more member, without a name, stands for the group's record in the bucket
+// (Record). Of the inode with members Placed is the newest of their copies, from which
+// its content is read.
+
+// Whole is the number of the inode that a member belongs to, and of every other inode its
+// own: that of its content and attributes, and the one to show.
+func (n Inode) Whole() Ino {
+	if n.Of != 0 {
+		return n.Of
+	}
+	return n.Ino
+}
+
+// HasMembers reports whether an inode's names are those of its members.
+func (n Inode) HasMembers() bool { return n.Link != "" && n.Of == 0 }
+
+// IsRecord reports whether a member stands for its group's record.
+func (n Inode) IsRecord() bool { return n.Of != 0 && n.Ino == n.Record }
+
+// sharing returns a member with what it shares with its inode. Whether the record of a
+// group was looked at, and how often what it says has changed, is the record's own.
+func (n Inode) sharing(whole Inode) Inode {
+	m := whole
+	m.Ino, m.Of, m.Nlink = n.Ino, n.Of, n.Nlink
+	m.Placed, m.PlacedGen, m.PlacedAttrGen, m.Sending = n.Placed, n.PlacedGen, n.PlacedAttrGen, n.Sending
+	if m.IsRecord() {
+		m.Vague, m.AttrGen = n.Vague, n.AttrGen
+	}
+	return m
+}
+
+// stripped returns a member without what it shares.
+func (n Inode) stripped() Inode {
+	return Inode{
+		Ino: n.Ino, Of: n.Of, Nlink: n.Nlink, Vague: n.Vague, AttrGen: n.AttrGen,
+		Placed: n.Placed, PlacedGen: n.PlacedGen, PlacedAttrGen: n.PlacedAttrGen, Sending: n.Sending,
+	}
+}
+
+// Members returns the members of an inode, ascending, the group's record included; none if
+// it has none.
+func (r reader) Members(ino Ino) ([]Ino, error) {
+	var members []Ino
+	err := r.walk(inoKey(tagMember, ino), inoKey(tagMember, ino+1), func(key, _ []byte) (bool, error) {
+		members = append(members, inoAt(key, 9))
+		return true, nil
+	})
+	return members, err
+}
+
+// Group returns the inode whose names are a group of hard links, ErrNotFound if none of
+// them was seen.
+func (r reader) Group(link string) (Ino, error) {
+	return load(r, textKey(tagGroup, link), func(b []byte) (Ino, error) {
+		d := decoder{b: b}
+		ino := Ino(d.uvarint())
+		return ino, d.done()
+	})
+}
+
+// group records that an inode which is about to be stored is a member or has some.
+func (tx *Tx) group(n *Inode) error {
+	switch {
+	case n.Of != 0:
+		*n = n.stripped()
+		return tx.put(memberKey(n.Of, n.Ino), nil)
+	case n.Link != "":
+		return tx.put(textKey(tagGroup, n.Link), binary.AppendUvarint(nil, uint64(n.Ino)))
+	}
+	return nil
+}
+
+// ungroup forgets what group has recorded of an inode.
+func (tx *Tx) ungroup(ino Ino) error {
+	n, err := tx.own(ino)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case n.Of != 0:
+		return tx.drop(memberKey(n.Of, ino))
+	case n.Link == "":
+		return nil
+	}
+	at, err := tx.Group(n.Link)
+	if errors.Is(err, ErrNotFound) || err == nil && at != ino {
+		return nil
+	}
+	return errors.Join(err, tx.drop(textKey(tagGroup, n.Link)))
+}

@@ -1,0 +1,142 @@
+package vfs_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"objvol/fusefs/vfs"
+	"objvol/objstore"
+	"objvol/objstore/memory"
+)
+
+// budget is how many requests of each kind an operation may cost.
+type budget map[string]int
+
+// within fails unless the requests since the last call are within a budget.
+func within(t *testing.T, b *memory.Bucket, what string, most budget) {
+	t.Helper()
+	synctest.Wait()
+	got := make(budget)
+	for _, r := range b.Requests() {
+		got[r.Op]++
+	}
+	b.Forget()
+	for op, n := range got {
+		if n > most[op] {
+			t.Errorf("%s: %d requests of %s, at most %d are allowed", what, n, op, most[op])
+		}
+	}
+}
+
+// fill puts plain objects into directories of a bucket.
+func fill(b *memory.Bucket, dirs, files int) {
+	for d := range dirs {
+		for f := range files {
+			b.Set(fmt.Sprintf("v/d%d/f%d", d, f), []byte("x"), objstore.Attributes{})
+		}
+	}
+}
+
+// TestRequests: what operations cost in requests.
+func TestRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bucketOf(t, memory.Options{})
+		fill(b, 3, 2500)
+		v := open(t, b, t.TempDir())
+		defer v.close()
+		within(t, b, "open the volume", budget{objstore.OpHead: 1, objstore.OpList: 1})
+
+		// Two looks for each of two names, at the directory's marker and at whether there is
+		// anything in it; behind them the listings of the root, of the directory (3 pages), and
+		// of names in overflow form.
+		_, err := v.stat("d0/f7")
+		want(t, err)
+		within(t, b, "stat a file, cold", budget{objstore.OpHead: 3, objstore.OpList: 8})
+		_, err = v.stat("d0/f8")
+		want(t, err)
+		_, err = v.names("d0")
+		want(t, err)
+		within(t, b, "stat and list, warm", nil)
+		_, err = v.names("d1")
+		want(t, err)
+		within(t, b, "list 2,500 files, cold", budget{objstore.OpHead: 1, objstore.OpList: 4})
+
+		_, err = v.read("d0/f7")
+		want(t, err)
+		within(t, b, "read a small file, cold", budget{objstore.OpGet: 1})
+		_, err = v.read("d0/f7")
+		want(t, err)
+		within(t, b, "read a small file, warm", nil)
+	})
+}
+
+// TestRequestsOfChanges: what changes cost until the bucket has them. A directory's marker
+// follows a change of its names once.
+func TestRequestsOfChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bucketOf(t, memory.Options{})
+		v := open(t, b, t.TempDir())
+		defer v.close()
+		_, err := v.names("")
+		want(t, err)
+		synctest.Wait()
+		b.Forget()
+
+		want(t, v.mkdir("d", 0o755))
+		want(t, v.write("d/f", 0, []byte("content"), 0))
+		mode, at := uint32(0o600), time.Unix(1e9, 0)
+		want(t, v.setattr("d/f", vfs.SetAttr{Mode: &mode, Mtime: &at}))
+		want(t, v.rename("d/f", "d/g"))
+		within(t, b, "create, write, chmod, utimes and rename before it is sent", nil)
+		v.drain()
+		within(t, b, "all of that, sent", budget{objstore.OpPut: 3})
+
+		const files = 1000
+		want(t, v.mkdir("tree", 0o755))
+		for i := range files {
+			want(t, v.write(fmt.Sprintf("tree/%d", i), 0, []byte("content"), 0))
+		}
+		v.drain()
+		within(t, b, "1,000 new files", budget{objstore.OpPut: files + 3})
+
+		want(t, v.rename("tree", "moved"))
+		v.drain()
+		within(t, b, "rename of a directory of 1,000 small files", budget{objstore.OpPut: files + 2, objstore.OpDelete: files + 1})
+
+		for i := range files {
+			want(t, v.unlink(fmt.Sprintf("moved/%d", i)))
+		}
+		want(t, v.rmdir("moved"))
+		v.drain()
+		within(t, b, "rm -r of 1,000 files", budget{objstore.OpPut: 1, objstore.OpDelete: files + 1})
+	})
+}
+
+// TestRequestsOfLargeFiles: a large file is copied inside the store when it is renamed, and
+// nothing of it is sent again.
+func TestRequestsOfLargeFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bucketOf(t, memory.Options{})
+		v := open(t, b, t.TempDir())
+		defer v.close()
+		_, err := v.names("")
+		want(t, err)
+		want(t, v.write("f", 0, make([]byte, 40<<20), 0))
+		b.Forget()
+		v.drain()
+		within(t, b, "40 MiB", budget{objstore.OpCreateUpload: 1, objstore.OpUploadPart: 3, objstore.OpCompleteUpload: 1, objstore.OpPut: 1})
+		want(t, v.rename("f", "g"))
+		v.drain()
+		within(t, b, "rename of 40 MiB", budget{
+			objstore.OpCreateUpload: 1, objstore.OpCopyPart: 1, objstore.OpCompleteUpload: 1, objstore.OpDelete: 1, objstore.OpPut: 1,
+		})
+		fh, err := v.open("g", 0, 0)
+		want(t, err)
+		want(t, v.Fsync(context.Background(), fh, false))
+		v.Release(fh)
+		within(t, b, "fsync of what the bucket has", nil)
+	})
+}
