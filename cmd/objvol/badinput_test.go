@@ -148,6 +148,21 @@ func (d served) refused(method, body string, says ...string) {
 	}
 }
 
+// begin makes a call whose answer is waited for elsewhere.
+func (d served) begin(method, body string) <-chan string {
+	answered := make(chan string, 1)
+	go func() {
+		resp, err := overSocket(d.socket).Post("http://plugin/"+method, "application/json", strings.NewReader(body))
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		body, err := io.ReadAll(resp.Body)
+		answered <- fmt.Sprint(string(body), errors.Join(err, resp.Body.Close()))
+	}()
+	return answered
+}
+
 // goroutines counts those of the driver.
 func (d served) goroutines() int {
 	d.t.Helper()
@@ -257,6 +272,7 @@ func TestBadCreate(t *testing.T) {
 			"no S3":               {"Create", vol("endpoint", "https://"+strings.TrimPrefix(s.Endpoint, "http://")), []string{"vol"}},
 			"wrong key":           {"Create", vol("access-key", "nobody", "secret-key", "not-the-secret"), []string{"access"}},
 			"wrong secret":        {"Create", vol("access-key", s.AccessKey, "secret-key", "not-the-secret"), []string{"secret"}},
+			"key with its line":   {"Create", vol("access-key", "key\n", "secret-key", "not-the-secret"), []string{"access-key", "line break"}},
 			"half a key":          {"Create", vol("access-key", "alone"), []string{"secret-key"}},
 			"missing bucket":      {"Create", vol("bucket", "missing", "read-only", "true"), []string{"no such bucket", "missing"}},
 			"may not make it":     {"Create", vol("bucket", "missing", "endpoint", readOnly.Endpoint), []string{"missing", "access denied"}},
@@ -267,6 +283,7 @@ func TestBadCreate(t *testing.T) {
 			"empty body":          {"Create", "", []string{"try again"}},
 			"malformed body":      {"Create", `{"Name":`, []string{"protocol"}},
 			"wrong type":          {"Create", `{"Name":5}`, []string{"protocol"}},
+			"unknown method":      {"Nothing", `{"Name":"vol"}`, []string{"no such method"}},
 			"endless body":        {"Create", `{"Name":"` + strings.Repeat("x", 2<<20) + `"}`, []string{"too large"}},
 			"unknown volume":      {"Mount", `{"Name":"vol","ID":"a"}`, []string{"no such volume"}},
 			"mount of a path":     {"Mount", `{"Name":"../../x","ID":"a"}`, []string{"no such volume"}},
@@ -391,17 +408,8 @@ func TestServerStopsMeanwhile(t *testing.T) {
 	mounttest.Run(t, at, "list")
 	g.set(loseEverything)
 	mounttest.Run(t, at, "write local")
-	answered := make(chan string, 1)
 	before := g.lost.Load()
-	go func() {
-		resp, err := overSocket(d.socket).Post("http://plugin/VolumeDriver.Unmount", "application/json", strings.NewReader(`{"Name":"vol","ID":"a"}`))
-		if err != nil {
-			answered <- err.Error()
-			return
-		}
-		body, err := io.ReadAll(resp.Body)
-		answered <- fmt.Sprint(string(body), errors.Join(err, resp.Body.Close()))
-	}()
+	answered := d.begin("VolumeDriver.Unmount", `{"Name":"vol","ID":"a"}`)
 	eventually(t, "the Unmount tries to send", func() bool { return g.lost.Load() > before+1 })
 	g.set(func(*http.Request) int { return pass })
 	if answer := <-answered; !strings.Contains(answer, `"Err":""`) {
@@ -410,96 +418,6 @@ func TestServerStopsMeanwhile(t *testing.T) {
 	wantObject(t, s, "own/vol/local", []byte("local"))
 	d.must("VolumeDriver.Remove", `{"Name":"vol"}`)
 	unharmed()
-}
-
-// tinyState is a directory on a filesystem of its own.
-func tinyState(t *testing.T, size string) string {
-	t.Helper()
-	mounttest.Require(t)
-	dir := filepath.Join(t.TempDir(), "tiny")
-	if err := os.Mkdir(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill takes all space of a filesystem until release.
-func fill(t *testing.T, dir string) (release func()) {
-	t.Helper()
-	path := filepath.Join(dir, "filler")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for block := int64(1 << 20); block >= 1; {
-		info, err := f.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteAt(make([]byte, block), info.Size()); err != nil {
-			block /= 2
-		}
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := os.Remove(path); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// A full state directory is an error of the volume that wants to write there.
-func TestFullStateDirectory(t *testing.T) {
-	s := objstoretest.MinIO(t)
-	tiny := tinyState(t, "400m")
-	d := startServe(t, s, filepath.Join(tiny, "state"))
-	at := filepath.Join(d.state, "mnt", "vol")
-	leaveNothing(t, at)
-	d.must("VolumeDriver.Create", `{"Name":"vol"}`)
-	release := fill(t, tiny)
-	d.refused("VolumeDriver.Create", `{"Name":"other"}`, "no space left")
-	d.refused("VolumeDriver.Mount", `{"Name":"vol","ID":"a"}`, "no space left")
-	if mountsBelow(t, d.state) != 0 {
-		t.Error("mounted, although the Mount is an error")
-	}
-	if answer := d.must("VolumeDriver.Get", `{"Name":"vol"}`); !strings.Contains(answer, `"holders":{}`) {
-		t.Errorf("a reference is left: %s", answer)
-	}
-	d.must("VolumeDriver.List", "{}")
-	release()
-	d.must("VolumeDriver.Mount", `{"Name":"vol","ID":"a"}`)
-	mounttest.Run(t, at, "write local")
-	d.must("VolumeDriver.Unmount", `{"Name":"vol","ID":"a"}`)
-	wantObject(t, s, "objvol/vol/local", []byte("local"))
-	if code := d.end(t, syscall.SIGTERM); code != exitOK {
-		t.Errorf("exit code %d", code)
-	}
-}
-
-// A state directory that cannot be written is said at the start.
-func TestReadOnlyStateDirectory(t *testing.T) {
-	tiny := tinyState(t, "1m")
-	if err := syscall.Mount("", tiny, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(t.TempDir(), "objvol.sock")
-	p := start(t, objstoretest.Server{}, "serve", "--state-dir", filepath.Join(tiny, "state"), "--socket", socket, "--metrics-addr", "off")
-	if code := p.code(t); code != exitError || !strings.Contains(p.stderr.String(), "read-only file system") || !strings.Contains(p.stderr.String(), tiny) {
-		t.Errorf("exit code %d, %s", code, p.stderr)
-	}
-	if _, err := os.Lstat(socket); err == nil {
-		t.Error("the socket is left")
-	}
 }
 
 func isReadOnly(dir string) error {

@@ -48,18 +48,25 @@ func newEngine(t *testing.T, s objstoretest.Server, name string) *engine {
 	return e
 }
 
-// requireEngine skips the test where no engine answers. Where OBJVOL_REQUIRE, a list with
-// commas, has "docker", it fails instead.
+// requireEngine skips the test where no engine answers. Where OBJVOL_REQUIRE has "docker",
+// it fails instead.
 func requireEngine(t *testing.T) {
 	t.Helper()
 	mounttest.Require(t)
 	if hasEngine(t.Context()) {
 		return
 	}
-	if slices.Contains(strings.Split(os.Getenv("OBJVOL_REQUIRE"), ","), "docker") {
-		t.Fatal("no Docker engine answers; get one with: apt-get install -y docker.io")
+	lack(t, "docker", "no Docker engine answers; get one with: apt-get install -y docker.io")
+}
+
+// lack skips the test. Where OBJVOL_REQUIRE, a list with commas, has what is missing, it
+// fails instead.
+func lack(t *testing.T, what, message string) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("OBJVOL_REQUIRE"), ","), what) {
+		t.Fatal(message)
 	}
-	t.Skip("no Docker engine answers")
+	t.Skip(message)
 }
 
 // startDriver starts a driver and waits until it answers.

@@ -10,6 +10,7 @@ import (
 
 	"objvol/driver"
 	"objvol/fusefs"
+	"objvol/fusefs/layout"
 	"objvol/metrics"
 )
 
@@ -276,5 +277,15 @@ func (l *live) numbers(references int) metrics.State {
 		CacheHits:   uint64(s.CacheHits),
 		CacheMisses: uint64(s.CacheMiss),
 		Conflicts:   uint64(s.Conflicts),
+		Hidden:      hiddenByReason(s.Hidden),
 	}
+}
+
+// hiddenByReason has every reason, so that an alert sees the first hidden key too.
+func hiddenByReason(hidden map[layout.Hidden]int) map[string]int64 {
+	all := make(map[string]int64, len(layout.HiddenReasons))
+	for _, reason := range layout.HiddenReasons {
+		all[string(reason)] = int64(hidden[reason])
+	}
+	return all
 }

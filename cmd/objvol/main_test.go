@@ -38,11 +38,16 @@ func TestMain(m *testing.M) {
 		"check more":  checkMore,
 		"write local": writeLocal,
 
-		"write tree":         writeTree,
-		"check tree":         checkTree,
-		"change tree":        changeTree,
-		"check changed tree": checkChangedTree,
-		"see changed tree":   seeChangedTree,
+		"write tree":           writeTree,
+		"check tree":           checkTree,
+		"write xattrs":         writeXattrs,
+		"check xattrs":         checkXattrs,
+		"change xattrs":        changeXattrs,
+		"check changed xattrs": checkChangedXattrs,
+		"see changed xattrs":   seeChangedXattrs,
+		"change tree":          changeTree,
+		"check changed tree":   checkChangedTree,
+		"see changed tree":     seeChangedTree,
 
 		"check tools":    checkTools,
 		"change foreign": changeForeign,
@@ -51,14 +56,23 @@ func TestMain(m *testing.M) {
 		"see deleted":    seeDeleted,
 
 		"is read-only": isReadOnly,
+		"write big":    writeBig,
+		"change big":   changeBig,
 
-		"write many": writeMany,
-		"check many": checkMany,
-		"list large": listLarge,
-		"write long": writeLong,
-		"check long": checkLong,
-		"write huge": writeHuge,
-		"check huge": checkHuge,
+		"write many":  writeMany,
+		"check many":  checkMany,
+		"list large":  listLarge,
+		"write long":  writeLong,
+		"check long":  checkLong,
+		"write huge":  writeHuge,
+		"sync huge":   syncHuge,
+		"rename huge": renameHuge,
+		"check huge":  checkHuge,
+
+		"names: make":   makeNames,
+		"names: check":  checkHardNames,
+		"names: remove": removeNames,
+		"names: none":   noNames,
 	})
 }
 

@@ -159,17 +159,26 @@ func (m *mounter) Prepare(ctx context.Context, spec driver.Spec) (empty bool, er
 		return false, err
 	}
 	defer b.close()
-	page, err := b.List(ctx, objstore.ListOptions{Prefix: l.Prefix(), Max: 1})
-	if err != nil {
+	if empty, err = isEmpty(ctx, b, l); err != nil {
 		return false, err
 	}
-	empty = len(page.Objects) == 0
 	if spec.ReadOnly {
 		return empty, nil
 	}
 	// A volume that somebody else defined before is not ours to delete, though it be empty.
 	first, err := define(ctx, b, l, spec, empty)
 	return empty && first, err
+}
+
+// isEmpty reports whether the bucket has nothing of a volume.
+func isEmpty(ctx context.Context, b objstore.Bucket, l layout.Layout) (bool, error) {
+	for _, prefix := range []string{l.Prefix(), l.Records().LongPrefix()} {
+		page, err := b.List(ctx, objstore.ListOptions{Prefix: prefix, Max: 1})
+		if err != nil || len(page.Objects) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // define writes the definition of a volume unless it has one, and reports whether it did.

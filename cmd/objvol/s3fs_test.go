@@ -217,7 +217,7 @@ func withS3FS(t *testing.T, s objstoretest.Server, bucket, prefix string, cases 
 	}
 	said := &output{}
 	cmd := exec.Command("s3fs", bucket+":/"+prefix, dir, "-f",
-		"-o", "url="+s.Endpoint+",use_path_request_style,endpoint=us-east-1,passwd_file="+keys)
+		"-o", "use_xattr,url="+s.Endpoint+",use_path_request_style,endpoint=us-east-1,passwd_file="+keys)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

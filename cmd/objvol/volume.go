@@ -87,6 +87,7 @@ func (h *host) openVolume(ctx context.Context, spec driver.Spec) (_ *volume, err
 		CloseBucket: spec.Close == driver.CloseBucket,
 		CacheSize:   spec.CacheSize,
 		Reserve:     reserve,
+		LocalStore:  spec.Endpoint == "",
 		Host:        h.name,
 		BootID:      h.boot,
 	})
