@@ -1,6 +1,10 @@
 package index
 
-import "objvol/fusefs/extent"
+import (
+	"math"
+
+	"objvol/fusefs/extent"
+)
 
 // Content says where the bytes of a regular file are.
 type Content struct {
@@ -15,6 +19,76 @@ type Content struct {
 	// Holes are ranges below BaseLen that are neither resident nor read from the object:
 	// zeros. They touch no resident byte.
 	Holes extent.Set
+	// Same are ranges known to be, byte for byte and at the same offsets, those of the
+	// object of generation SameGen. While that is Inode.PlacedGen, they can be copied
+	// inside the store instead of being sent. What only the object has is the same without
+	// being in the set. An empty set says that nothing is known.
+	Same    extent.Set
+	SameGen uint64
+}
+
+// sameGrain is the grain, in bytes, in which Same forgets: random writes into a large file
+// leave no more ranges than that. Less than one grain is not remembered.
+const sameGrain = 1 << 20
+
+// ObjectContent is the content of a file of which this host has nothing: size bytes of its
+// object, which is of a generation.
+func ObjectContent(gen uint64, size int64) Content {
+	c := Content{BaseLen: size}
+	c.same(gen, size)
+	return c
+}
+
+func (c *Content) same(gen uint64, size int64) {
+	c.Same, c.SameGen = extent.Set{}, gen
+	if size >= sameGrain {
+		c.Same.Add(0, size)
+	}
+}
+
+// Change records that n bytes from off may differ from the object's. It is committed before
+// the first of them changes.
+func (c *Content) Change(off, n int64) {
+	if n <= 0 {
+		return
+	}
+	end := int64(math.MaxInt64)
+	if off < end-n-sameGrain {
+		end = (off + n + sameGrain - 1) / sameGrain * sameGrain
+	}
+	first := off / sameGrain * sameGrain
+	c.Same.Remove(first, end-first)
+}
+
+// Changed returns, ascending, what of n bytes from off may differ from the object of a
+// generation.
+func (c *Content) Changed(gen uint64, off, n int64) []extent.Range {
+	var same extent.Set
+	if c.SameGen == gen {
+		same = c.Same
+	}
+	var changed []extent.Range
+	for _, m := range same.Missing(off, n) {
+		changed = append(changed, outside(m, c.Absent(m.Off, m.Len()))...)
+	}
+	return changed
+}
+
+// outside returns, ascending, what of a range lies outside others, which are ascending and
+// in it.
+func outside(r extent.Range, others []extent.Range) []extent.Range {
+	var between []extent.Range
+	at := r.Off
+	for _, o := range others {
+		if o.Off > at {
+			between = append(between, extent.Range{Off: at, End: o.Off})
+		}
+		at = o.End
+	}
+	if at < r.End {
+		between = append(between, extent.Range{Off: at, End: r.End})
+	}
+	return between
 }
 
 // Absent returns, ascending, what of n bytes from off only the object has.
@@ -33,16 +107,7 @@ func (c *Content) Absent(off, n int64) []extent.Range {
 func (c *Content) Zeros(off, n int64) []extent.Range {
 	var zeros []extent.Range
 	for _, m := range c.Resident.Missing(off, n) {
-		at := m.Off
-		for _, a := range c.Absent(m.Off, m.Len()) {
-			if a.Off > at {
-				zeros = append(zeros, extent.Range{Off: at, End: a.Off})
-			}
-			at = a.End
-		}
-		if at < m.End {
-			zeros = append(zeros, extent.Range{Off: at, End: m.End})
-		}
+		zeros = append(zeros, outside(m, c.Absent(m.Off, m.Len()))...)
 	}
 	return zeros
 }
@@ -55,6 +120,7 @@ func (c *Content) Fill(off, n int64) {
 
 // Clear makes n bytes from off zeros that take no space.
 func (c *Content) Clear(off, n int64) {
+	c.Change(off, n)
 	c.Resident.Remove(off, n)
 	c.Holes.Add(off, min(off+n, c.BaseLen)-off)
 }
@@ -63,15 +129,26 @@ func (c *Content) Clear(off, n int64) {
 func (c *Content) Truncate(size int64) {
 	c.Resident.Truncate(size)
 	c.Holes.Truncate(size)
+	c.Same.Truncate(size)
 	c.BaseLen = min(c.BaseLen, size)
 }
 
-// Sent records that the object has the whole content, size bytes: what was zeros above
-// the mark is known to be zeros still, and need not be fetched to be read.
-func (c *Content) Sent(size int64) {
+// Sent records that the object, which is of a generation, has the whole content, size
+// bytes: what was zeros above the mark is known to be zeros still, and need not be fetched
+// to be read.
+func (c *Content) Sent(gen uint64, size int64) {
 	for _, z := range c.Resident.Missing(c.BaseLen, size-c.BaseLen) {
 		c.Holes.Add(z.Off, z.Len())
 	}
 	c.Holes.Truncate(size)
 	c.BaseLen = size
+	c.same(gen, size)
+}
+
+// Overtaken records that an object of a later generation of ours, but not the latest, took
+// the place of the one before: what has not changed since that is in this one too.
+func (c *Content) Overtaken(before, gen uint64) {
+	if c.SameGen == before {
+		c.SameGen = gen
+	}
 }

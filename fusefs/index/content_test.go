@@ -1,6 +1,7 @@
 package index
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -66,9 +67,9 @@ func TestContentAgainstModel(t *testing.T) {
 					set(a.Off, a.End, local)
 				}
 			case 4: // sent: what was zeros stays zeros
-				c.Sent(size)
+				c.Sent(1, size)
 			case 5: // sent and evicted
-				c.Sent(size)
+				c.Sent(1, size)
 				c = Content{BaseLen: c.BaseLen, Holes: c.Holes}
 				for i := range want {
 					if want[i] == local {
@@ -100,10 +101,102 @@ func TestContentOfVersion1(t *testing.T) {
 	c := Content{File: 3, BaseLen: 100}
 	c.Fill(0, 10)
 	b := appendContent(nil, &c)
-	b = b[:len(b)-1] // no holes
+	b = b[:len(b)-3] // no holes, nothing the same
 	b[0] = 1
 	got, err := decodeContent(b)
 	if err != nil || got.File != 3 || got.BaseLen != 100 || !got.Resident.Equal(c.Resident) || got.Holes.Size() != 0 {
 		t.Fatalf("got %+v, error %v", got, err)
+	}
+}
+
+// A file and its object are compared with arrays of bytes, each of which stands for half a
+// grain: what is not said to have changed is the same in both.
+func TestSameAgainstModel(t *testing.T) {
+	const width, unit = 32, sameGrain / 2
+	for seed := range uint64(500) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		var file, placed, sending [width]int // 0: zeros, or beyond the end
+		size, sendingSize := r.Int64N(width), int64(0)
+		gen := uint64(1)
+		for i := range size {
+			file[i], placed[i] = int(i)+1, int(i)+1
+		}
+		c := ObjectContent(gen, size*unit)
+		for step := range 60 {
+			off := r.Int64N(width)
+			n := 1 + r.Int64N(width-off)
+			switch r.IntN(8) {
+			case 0, 1: // a write, of a few bytes only
+				c.Change(off*unit+7, (n-1)*unit+1)
+				c.Fill(off*unit, n*unit)
+				for i := off; i < off+n; i++ {
+					file[i] = 1000*step + int(i)
+				}
+				size = max(size, off+n)
+			case 2:
+				c.Clear(off*unit, n*unit)
+				clear(file[off : off+n])
+			case 3:
+				c.Truncate(off * unit)
+				clear(file[off:])
+				size = off
+			case 4: // fetched
+				for _, a := range c.Absent(off*unit, n*unit) {
+					c.Resident.Add(a.Off, a.Len())
+				}
+			case 5: // a copy is sent
+				sending, sendingSize = file, size
+			case 6: // it lands
+				before := gen
+				gen++
+				if sending == file && sendingSize == size {
+					c.Sent(gen, size*unit)
+				} else if sendingSize > 0 && len(c.Absent(0, size*unit)) == 0 {
+					c.Overtaken(before, gen)
+				} else {
+					gen = before
+					continue
+				}
+				placed, sendingSize = sending, 0
+			case 7: // evicted
+				if file == placed && c.BaseLen == size*unit {
+					c = Content{BaseLen: c.BaseLen, Holes: c.Holes, Same: c.Same, SameGen: c.SameGen}
+				}
+			}
+			var changed [width]bool
+			for _, m := range c.Changed(gen, 0, size*unit) {
+				for i := m.Off / unit; i*unit < m.End; i++ {
+					changed[i] = true
+				}
+			}
+			for i := range size {
+				if !changed[i] && file[i] != placed[i] {
+					t.Fatalf("seed %d, step %d: %d is said to be the same in\n%v and\n%v", seed, step, i, file, placed)
+				}
+			}
+			if got := c.Changed(gen+1, 0, size*unit); len(c.Absent(0, size*unit)) == 0 && size > 0 && (len(got) != 1 || got[0].Len() != size*unit) {
+				t.Fatalf("something is the same in an object that is not known: %v", got)
+			}
+		}
+	}
+}
+
+// Random writes leave few ranges behind, and forget no more than their grains.
+func TestSameForgetsInGrains(t *testing.T) {
+	c := ObjectContent(1, 10*sameGrain)
+	c.Fill(0, 10*sameGrain)
+	c.Change(3*sameGrain+5, 1)
+	c.Change(5*sameGrain-1, 2)
+	want := []extent.Range{{Off: 3 * sameGrain, End: 6 * sameGrain}}
+	if got := c.Changed(1, 0, 10*sameGrain); !slices.Equal(got, want) {
+		t.Errorf("changed are %v, want %v", got, want)
+	}
+	c.Change(2*sameGrain, math.MaxInt64)
+	want[0] = extent.Range{Off: 2 * sameGrain, End: 10 * sameGrain}
+	if got := c.Changed(1, 0, 10*sameGrain); !slices.Equal(got, want) {
+		t.Errorf("changed are %v, want %v", got, want)
+	}
+	if c = ObjectContent(1, sameGrain-1); c.Same.Size() > 0 {
+		t.Error("the sameness of a small file is remembered")
 	}
 }

@@ -9,10 +9,11 @@ import (
 
 // The versions of the records' encodings. A decoder knows every version that was ever
 // written. An inode of version 1 has no extended attributes and no hard links, a content of
-// version 1 no holes, a key of version 1 no place.
+// version 1 no holes, one of version 2 does not know what is the same in its object, a key
+// of version 1 has no place.
 const (
 	inodeVersion   = 2
-	contentVersion = 2
+	contentVersion = 3
 	keyVersion     = 2
 	entryVersion   = 1
 	orderVersion   = 1
@@ -115,7 +116,9 @@ func appendContent(b []byte, c *Content) []byte {
 	b = binary.AppendUvarint(b, c.File)
 	b = binary.AppendVarint(b, c.BaseLen)
 	b = c.Resident.AppendBinary(b)
-	return c.Holes.AppendBinary(b)
+	b = c.Holes.AppendBinary(b)
+	b = binary.AppendUvarint(b, c.SameGen)
+	return c.Same.AppendBinary(b)
 }
 
 func decodeContent(b []byte) (Content, error) {
@@ -128,6 +131,12 @@ func decodeContent(b []byte) (Content, error) {
 	}
 	if version > 1 {
 		if c.Holes, d.b, err = extent.Decode(d.b); err != nil {
+			return Content{}, errMalformed
+		}
+	}
+	if version > 2 {
+		c.SameGen = d.uvarint()
+		if c.Same, d.b, err = extent.Decode(d.b); err != nil {
 			return Content{}, errMalformed
 		}
 	}

@@ -61,10 +61,11 @@ func (s some) inode() Inode {
 }
 
 func (s some) content() Content {
-	c := Content{File: s.u64(), BaseLen: s.i64()}
+	c := Content{File: s.u64(), BaseLen: s.i64(), SameGen: s.u64()}
 	for range s.IntN(5) {
 		c.Resident.Add(s.Int64N(1<<45), s.Int64N(1<<25))
 		c.Holes.Add(s.Int64N(1<<45), s.Int64N(1<<25))
+		c.Same.Add(s.Int64N(1<<45), s.Int64N(1<<25))
 	}
 	return c
 }
@@ -99,7 +100,11 @@ func TestRecordsSurviveEncoding(t *testing.T) {
 		if !c.Holes.Equal(gotContent.Holes) {
 			t.Fatalf("holes: want %v, got %v", c.Holes.Ranges(), gotContent.Holes.Ranges())
 		}
+		if !c.Same.Equal(gotContent.Same) {
+			t.Fatalf("same: want %v, got %v", c.Same.Ranges(), gotContent.Same.Ranges())
+		}
 		same(t, c.File, gotContent.File, err)
+		same(t, c.SameGen, gotContent.SameGen, err)
 		same(t, c.BaseLen, gotContent.BaseLen, err)
 
 		k := s.key()
@@ -249,5 +254,22 @@ func TestDecodingKeyVersion1(t *testing.T) {
 	old := append([]byte{1}, b[1:len(b)-added]...)
 	if got, err := decodeKey("v/a", old); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// A content of the second version knows nothing of what is the same in its object, one of
+// the first has no holes either.
+func TestDecodingEarlierContents(t *testing.T) {
+	want := Content{File: 3, BaseLen: 10}
+	want.Resident.Add(2, 4)
+	b := appendContent(nil, &want)
+	for version, added := range []int{1: 3, 2: 2} { // of zeros at the end
+		if version == 0 {
+			continue
+		}
+		old := append([]byte{byte(version)}, b[1:len(b)-added]...)
+		if got, err := decodeContent(old); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("version %d: got %+v, %v, want %+v", version, got, err, want)
+		}
 	}
 }

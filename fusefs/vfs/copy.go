@@ -66,7 +66,7 @@ func (fs *FS) copyLocal(src *node, off int64, dst *node, at, n int64) (int64, []
 	}
 	zeros := c.Resident.Missing(off, n)
 	filled := gaps(extent.Range{Off: off, End: off + n}, zeros)
-	if err := fs.copyFilled(src, c, dst, filled, at-off); err != nil {
+	if err := fs.copyFilled(src, c, dst, at, n, filled, at-off); err != nil {
 		return 0, nil, err
 	}
 	_, err = fs.changeContent(dst, at+n, func(c *index.Content) {
@@ -80,9 +80,10 @@ func (fs *FS) copyLocal(src *node, off int64, dst *node, at, n int64) (int64, []
 	return n, nil, err
 }
 
-// copyFilled copies ranges between content files, by so much further on.
-func (fs *FS) copyFilled(src *node, c index.Content, dst *node, ranges []extent.Range, by int64) error {
-	_, to, err := fs.begun(dst)
+// copyFilled copies ranges between content files, by so much further on, where n bytes from
+// at change.
+func (fs *FS) copyFilled(src *node, c index.Content, dst *node, at, n int64, ranges []extent.Range, by int64) error {
+	_, to, err := fs.begun(dst, at, n)
 	if err != nil {
 		return err
 	}

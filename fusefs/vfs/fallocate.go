@@ -40,7 +40,7 @@ func (fs *FS) Fallocate(_ context.Context, fh uint64, off, n int64, mode uint32)
 	nd := h.node
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
-	_, c, err := fs.begun(nd)
+	_, c, err := fs.begun(nd, off, n)
 	if err != nil {
 		return err
 	}

@@ -205,6 +205,7 @@ func dropContent(tx *index.Tx, n index.Inode) (uint64, error) {
 	kept := index.Content{}
 	if n.Nlink > 0 {
 		kept.BaseLen, kept.Holes = c.BaseLen, c.Holes
+		kept.Same, kept.SameGen = c.Same, c.SameGen
 	}
 	return c.File, tx.PutContent(n.Ino, kept)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,7 +144,8 @@ func (fs *FS) root(ctx context.Context) error {
 const metaBoot = "boot"
 
 // reboot drops clean content that was written before another boot: the disk may have
-// lost bytes that the index thinks resident. Dirty content stays, as on a local disk.
+// lost bytes that the index thinks resident. Dirty content stays, as on a local disk: what
+// of it is the same in its object is not known any more.
 func (fs *FS) reboot() error {
 	last, err := fs.Index.Meta(metaBoot)
 	if err != nil && !errors.Is(err, index.ErrNotFound) {
@@ -152,10 +154,14 @@ func (fs *FS) reboot() error {
 	if string(last) == fs.BootID {
 		return nil
 	}
-	var clean []Ino
+	var clean, dirty []Ino
 	err = fs.Index.Contents(func(ino Ino, c index.Content) bool {
-		if n, err := fs.Index.Inode(ino); err == nil && c.File != 0 && isClean(n) {
-			clean = append(clean, ino)
+		if n, err := fs.Index.Inode(ino); err == nil && c.File != 0 {
+			if isClean(n) {
+				clean = append(clean, ino)
+			} else {
+				dirty = append(dirty, ino)
+			}
 		}
 		return true
 	})
@@ -169,6 +175,16 @@ func (fs *FS) reboot() error {
 				return err
 			}
 			if _, err := dropContent(tx, n); err != nil {
+				return err
+			}
+		}
+		for _, ino := range dirty {
+			c, err := tx.Content(ino)
+			if err != nil {
+				return err
+			}
+			c.Change(0, math.MaxInt64)
+			if err := tx.PutContent(ino, c); err != nil {
 				return err
 			}
 		}

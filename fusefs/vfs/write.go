@@ -3,6 +3,7 @@ package vfs
 import (
 	"context"
 	"errors"
+	"math"
 
 	"objvol/fusefs/index"
 	"objvol/fusefs/writeback"
@@ -26,7 +27,7 @@ func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte) (int, 
 	nd := h.node
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
-	n, c, err := fs.begun(nd)
+	n, c, err := fs.begun(nd, off, int64(len(data)))
 	if err != nil {
 		return 0, err
 	}
@@ -48,9 +49,10 @@ func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte) (int, 
 	return written, fs.wrote(nd, n, c, off, int64(written))
 }
 
-// begun records, before a byte changes, that the content differs from the bucket's: a
-// crash after it sends a file too many, never one too few. The caller holds nd.mu.
-func (fs *FS) begun(nd *node) (index.Inode, index.Content, error) {
+// begun records, before n bytes from off change, that the content differs from the bucket's,
+// and where: a crash after it sends a file too many, never one too few. The caller holds
+// nd.mu.
+func (fs *FS) begun(nd *node, off, length int64) (index.Inode, index.Content, error) {
 	n, c, err := fs.content(nd.ino)
 	if err != nil {
 		return n, c, err
@@ -65,7 +67,7 @@ func (fs *FS) begun(nd *node) (index.Inode, index.Content, error) {
 		nd.sent = n.Gen
 	}
 	nd.wroteTo()
-	if n.Gen > max(n.PlacedGen, nd.sent) {
+	if n.Gen > max(n.PlacedGen, nd.sent) && !c.Same.Overlaps(off, length) {
 		return n, c, nil
 	}
 	err = fs.change(func(tx *change) error {
@@ -76,12 +78,16 @@ func (fs *FS) begun(nd *node) (index.Inode, index.Content, error) {
 		if n.Gen <= max(n.PlacedGen, nd.sent) {
 			n.Gen = max(n.PlacedGen, nd.sent) + 1
 		}
-		return tx.put(n, settleOpen)
-	})
-	if err == nil {
 		// A replacement by the bucket's version is over now: ours is the newer one.
-		c, err = fs.Index.Content(nd.ino)
-	}
+		if c, err = tx.Content(nd.ino); err != nil {
+			return err
+		}
+		if c.Same.Overlaps(off, length) {
+			c.Change(off, length)
+			err = tx.PutContent(nd.ino, c)
+		}
+		return errors.Join(err, tx.put(n, settleOpen))
+	})
 	return n, c, err
 }
 
@@ -138,7 +144,7 @@ func (fs *FS) truncate(ino Ino, size int64) error {
 	if !isRegular(n) {
 		return ErrInvalid
 	}
-	if n, _, err = fs.begun(nd); err != nil {
+	if n, _, err = fs.begun(nd, min(size, n.Size), math.MaxInt64); err != nil {
 		return err
 	}
 	var c index.Content

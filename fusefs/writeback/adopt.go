@@ -29,7 +29,7 @@ func (w *Writeback) Import(tx *index.Tx, parent index.Ino, name, key string, obj
 	k.Owner = n.Ino
 	err = errors.Join(tx.PutInode(n), tx.Enter(parent, name, n.Ino), tx.PutKey(k))
 	if err == nil && isRegular(n) {
-		err = tx.PutContent(n.Ino, index.Content{BaseLen: n.Size})
+		err = tx.PutContent(n.Ino, index.ObjectContent(n.PlacedGen, n.Size))
 	}
 	return nil, err
 }
@@ -120,7 +120,7 @@ func (w *Writeback) adopt(tx *index.Tx, n index.Inode, k index.Key, attr layout.
 	k.Owner = n.Ino
 	err = errors.Join(tx.PutInode(n), tx.PutKey(k))
 	if isRegular(n) {
-		err = errors.Join(err, tx.PutContent(n.Ino, index.Content{BaseLen: n.Size}))
+		err = errors.Join(err, tx.PutContent(n.Ino, index.ObjectContent(n.PlacedGen, n.Size)))
 	}
 	ino, file := n.Ino, c.File
 	return func() { w.Files.Replaced(ino, file) }, err

@@ -76,7 +76,7 @@ func beginGroup(tx *index.Tx, n index.Inode, k index.Key, obj objstore.Object, a
 	if _, err := grouped(tx, n, attr.Link, true); err != nil || known || !isRegular(n) {
 		return err
 	}
-	return tx.PutContent(n.Ino, index.Content{BaseLen: n.Size})
+	return tx.PutContent(n.Ino, index.ObjectContent(n.PlacedGen, n.Size))
 }
 
 // importAlone enters an object of a group as a file of its own.
@@ -100,7 +100,7 @@ func (w *Writeback) newer(tx *index.Tx, n, m index.Inode, obj objstore.Object, a
 	m.PlacedGen = n.Gen
 	err = errors.Join(tx.PutInode(n), tx.PutInode(m))
 	if isRegular(n) {
-		err = errors.Join(err, tx.PutContent(n.Ino, index.Content{BaseLen: n.Size}))
+		err = errors.Join(err, tx.PutContent(n.Ino, index.ObjectContent(n.PlacedGen, n.Size)))
 	}
 	return func() { w.Files.Replaced(n.Ino, c.File) }, err
 }

@@ -62,7 +62,7 @@ func (w *Writeback) place(tx *index.Tx, p placement) (after func(), err error) {
 		return func() {}, errors.Join(tx.PutKey(k), tx.Doom(p.key))
 	}
 	k.Owner = n.Ino
-	old := n.Placed
+	old, oldGen := n.Placed, n.PlacedGen
 	if old != "" && old != p.key {
 		if err := w.abandon(tx, old, n.Ino); err != nil {
 			return nil, err
@@ -74,15 +74,25 @@ func (w *Writeback) place(tx *index.Tx, p placement) (after func(), err error) {
 		w.Doomed(p.key)
 		err = errors.Join(err, tx.Doom(p.key))
 	}
-	if isRegular(n) && !n.IsRecord() && n.Gen == p.gen {
-		c, cerr := tx.Content(n.Whole())
-		if cerr == nil && c.BaseLen != n.Size {
-			c.Sent(n.Size)
-			cerr = tx.PutContent(n.Whole(), c)
-		}
-		err = errors.Join(err, cerr)
+	if isRegular(n) && !n.IsRecord() {
+		err = errors.Join(err, sent(tx, n, oldGen))
 	}
 	return func() { w.Files.Landed(n.Whole()) }, err
+}
+
+// sent records for an inode's content what its object holds since it was placed. Before,
+// the object was of another generation.
+func sent(tx *index.Tx, n index.Inode, before uint64) error {
+	c, err := tx.Content(n.Whole())
+	if err != nil {
+		return err
+	}
+	if n.Gen == n.PlacedGen {
+		c.Sent(n.Gen, n.Size)
+	} else {
+		c.Overtaken(before, n.PlacedGen)
+	}
+	return tx.PutContent(n.Whole(), c)
 }
 
 // placed returns the inode, or the member of it, that a placement is of.
