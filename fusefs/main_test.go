@@ -41,8 +41,6 @@ var operations = mounttest.Cases{
 	"names":                 oddNames,
 	"open flags":            openFlags,
 	"readdir":               readChanging,
-	"stat with signals":     statWithSignals,
-	"end a list":            endList,
 	"write and read":        writeAndRead,
 	"hard links":            hardLinks,
 	"refused":               refused,
@@ -78,6 +76,7 @@ var steps = mounttest.Cases{
 	"append: check":         checkLines,
 	"busy":                  busy,
 	"busy: check":           checkBusy,
+	"end a list":            endList,
 	"exclusive":             exclusive,
 	"exclusive: check":      checkExclusive,
 	"interrupt":             interruptRead,
@@ -93,5 +92,6 @@ var steps = mounttest.Cases{
 	"setuid: other":         setuidOther,
 	"setuid: prepare":       setuidPrepare,
 	"starve":                starve,
+	"stat with signals":     statWithSignals,
 	"write 4 KiB pieces":    writePieces,
 }

@@ -100,7 +100,7 @@ func waiting(waits func(proc string, nr int, args [3]uint64) bool, command strin
 			return nil, err
 		}
 		if strings.Contains(string(stat), ") Z ") {
-			return nil, fmt.Errorf("%s ended before it waited: %w: %s", command, cmd.Wait(), output.Bytes())
+			return nil, errors.Join(fmt.Errorf("%s ended before it waited: %s", command, output.Bytes()), cmd.Wait())
 		}
 		call, err := os.ReadFile(proc + "syscall")
 		if err != nil {
