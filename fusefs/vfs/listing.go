@@ -189,6 +189,9 @@ func (s *scan) enterNew(c *change, f found, name string) error {
 		return err
 	}
 	if f.entry.Dir {
+		if left, err := s.isLeft(c, f); err != nil || left {
+			return err
+		}
 		return enterDir(c, s.dir, name)
 	}
 	attr, _, foreign := layout.Decode(f.obj, false, s.fs.Defaults)
@@ -198,6 +201,22 @@ func (s *scan) enterNew(c *change, f found, name string) error {
 	}
 	s.changed(c, name)
 	return err
+}
+
+// isLeft reports whether a common prefix may be shown only by keys of ours that are going
+// or went since: a directory without a marker would come back after its rmdir or rename.
+// Another writer's keys below it are seen when ours are gone.
+func (s *scan) isLeft(c *change, f found) (left bool, err error) {
+	below, err := s.folder.Sub(f.entry.Name)
+	if err != nil {
+		return false, err
+	}
+	prefix, ok := below.Prefix()
+	if !ok || s.look.OvertakenBelow(prefix) {
+		return ok, nil
+	}
+	err = c.Keys(prefix, func(index.Key) bool { left = true; return false })
+	return left, err
 }
 
 // enterDir enters a directory that a common prefix shows. Its attributes are asked for
@@ -240,6 +259,9 @@ func (s *scan) enterOther(c *change, f found, n index.Inode, again bool) error {
 	}
 	key, err := s.folder.Key(name, false)
 	if err != nil || !isClean(n) || n.AttrGen > n.PlacedAttrGen || n.Placed != key {
+		return err
+	}
+	if left, err := s.isLeft(c, f); err != nil || left {
 		return err
 	}
 	if again {

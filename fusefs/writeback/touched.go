@@ -9,6 +9,7 @@ type touched struct {
 	seq      uint64
 	underway map[string]int
 	ended    map[string]uint64 // key -> sequence at its end; kept while a listing runs
+	below    map[string]uint64 // prefix that ends in "/" -> the last of those of the keys below it
 	listings map[uint64]int    // sequences at which running listings began
 }
 
@@ -16,6 +17,7 @@ func newTouched() *touched {
 	return &touched{
 		underway: make(map[string]int),
 		ended:    make(map[string]uint64),
+		below:    make(map[string]uint64),
 		listings: make(map[uint64]int),
 	}
 }
@@ -35,6 +37,11 @@ func (t *touched) end(key string) {
 	if len(t.listings) > 0 {
 		t.seq++
 		t.ended[key] = t.seq
+		for i := range len(key) - 1 {
+			if key[i] == '/' {
+				t.below[key[:i+1]] = t.seq
+			}
+		}
 	}
 }
 
@@ -64,6 +71,16 @@ func (l Listing) Overtaken(key string) bool {
 	return t.underway[key] > 0 || t.ended[key] > l.from
 }
 
+// OvertakenBelow reports whether the listing's common prefix may have been shown by keys
+// that are gone, because a request of ours changed one of them meanwhile. Keys with a
+// request under way are in the index. It is asked where Overtaken is.
+func (l Listing) OvertakenBelow(prefix string) bool {
+	t := l.w.touched
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.below[prefix] > l.from
+}
+
 // End forgets the listing.
 func (l Listing) End() {
 	t := l.w.touched
@@ -74,5 +91,6 @@ func (l Listing) End() {
 	}
 	if len(t.listings) == 0 {
 		clear(t.ended)
+		clear(t.below)
 	}
 }

@@ -35,7 +35,25 @@ func TestOvertaken(t *testing.T) {
 	say(three, "twice", false)
 	two.End()
 	three.End()
-	if len(w.touched.ended)+len(w.touched.underway)+len(w.touched.listings) != 0 {
+	if len(w.touched.ended)+len(w.touched.below)+len(w.touched.underway)+len(w.touched.listings) != 0 {
 		t.Errorf("something is remembered for nobody: %+v", w.touched)
+	}
+}
+
+// A common prefix is no directory if it was shown by keys that a request of ours changed.
+func TestOvertakenBelow(t *testing.T) {
+	t.Parallel()
+	w := &Writeback{touched: newTouched()}
+	l := w.BeginListing()
+	w.touched.begin("a/b/c/")
+	w.touched.end("a/b/c/")
+	for prefix, want := range map[string]bool{"a/": true, "a/b/": true, "a/b/c/": false, "a/c/": false, "b/": false} {
+		if got := l.OvertakenBelow(prefix); got != want {
+			t.Errorf("overtaken below %q: %t", prefix, got)
+		}
+	}
+	later := w.BeginListing()
+	if later.OvertakenBelow("a/") {
+		t.Error("a later listing is overtaken")
 	}
 }
