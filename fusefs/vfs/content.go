@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/sys/unix"
 
 	"objvol/fusefs/cache"
@@ -20,17 +18,10 @@ import (
 )
 
 const (
-	// fetchWindow is what a sequential reader's request fetches at once, in bytes, and
-	// the size below which an object is fetched whole.
-	fetchWindow = 4 << 20
-	// windowsAhead is how many windows are fetched ahead of a sequential reader.
-	windowsAhead = 4
-	// fetchRandom is the grain of what others fetch, in bytes.
-	fetchRandom = 128 << 10
+	// wholeMost is the size of an object, in bytes, up to which it is fetched whole.
+	wholeMost = 4 << 20
 	// fetchesAtOnce bounds the requests of one file that must become whole.
 	fetchesAtOnce = 4
-	// fetchTime bounds one request for content.
-	fetchTime = time.Minute
 	// fetchTries bounds how often a read goes on after what it fetched was gone again.
 	fetchTries = 8
 )
@@ -41,7 +32,7 @@ func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, 
 	if err != nil {
 		return 0, err
 	}
-	n, err := fs.read(ctx, h.node, off, buf)
+	n, err := fs.read(ctx, h, off, buf)
 	if err == nil && !h.noAtime {
 		fs.accessed(h.ino)
 	}
@@ -49,48 +40,75 @@ func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, 
 }
 
 // read reads what is on this host, and fetches what is not.
-func (fs *FS) read(ctx context.Context, nd *node, off int64, buf []byte) (int, error) {
-	sequential := off == 0 || near(nd.next.Swap(off+int64(len(buf))), off)
-	if sequential && off > 0 {
-		if err := fs.fetchAhead(nd, off); err != nil {
-			return 0, err
-		}
+func (fs *FS) read(ctx context.Context, h *handle, off int64, buf []byte) (int, error) {
+	nd := h.node
+	for _, t := range h.window.saw(off, int64(len(buf))) {
+		nd.transfers.leave(t)
 	}
-	for try := range fetchTries {
+	at := int64(-1) // where bytes were missing the last time
+	for try := 0; try < fetchTries; try++ {
 		got, missing, err := fs.readLocal(nd, off, buf)
 		if err != nil {
 			return 0, err
 		}
-		if len(missing) == 0 {
-			if try == 0 {
+		first := at < 0 && try == 0
+		switch {
+		case len(missing) == 0:
+			if first {
 				fs.hits.Add(1)
+				err = fs.fetchAhead(h)
 			}
-			return got, nil
-		}
-		if try == 0 {
+			return got, err
+		case first:
 			fs.misses.Add(1)
+		case missing[0].Off > at:
+			try = 0 // some have come: it goes on
 		}
-		if err := fs.fetch(ctx, nd, missing[0], sequential); err != nil {
+		at = missing[0].Off
+		if err := fs.fetch(ctx, h, missing[0], first); err != nil {
 			return 0, err
 		}
 	}
 	return 0, fmt.Errorf("%w: what was fetched is gone each time", ErrStale)
 }
 
-// near reports whether a read goes on about where the one before it ended: the kernel
-// reads ahead with several requests at once, which arrive in any order.
-func near(end, off int64) bool { return off-end <= fetchWindow && end-off <= fetchWindow }
-
-// fetchAhead begins to fetch what a sequential reader will want next.
-func (fs *FS) fetchAhead(nd *node, off int64) error {
+// fetch brings absent bytes to this host: at least the first of a range, and what is
+// likely to be wanted with them. Those who want the same wait for the one request.
+func (fs *FS) fetch(ctx context.Context, h *handle, want extent.Range, ahead bool) error {
+	nd := h.node
 	n, c, err := fs.content(nd.ino)
 	if err != nil {
 		return err
 	}
-	next := (off/fetchWindow + 1) * fetchWindow
-	for _, m := range c.Absent(next, windowsAhead*fetchWindow) {
-		for at := m.Off / fetchWindow * fetchWindow; at < m.End; at += fetchWindow {
-			fs.startFetch(nd, n.Gen, extent.Range{Off: at, End: min(c.BaseLen, at+fetchWindow)})
+	t := fs.transfer(nd, n.Gen, want, h.window.demand(want, c.BaseLen))
+	defer nd.transfers.leave(t)
+	if ahead {
+		if err := fs.fetchAhead(h); err != nil {
+			return err
+		}
+	}
+	return nd.transfers.wait(ctx, t, want.End)
+}
+
+// fetchAhead begins to fetch what a sequential reader will want next.
+func (fs *FS) fetchAhead(h *handle) error {
+	parts := h.window.ahead()
+	if len(parts) == 0 {
+		return nil
+	}
+	nd := h.node
+	n, c, err := fs.content(nd.ino)
+	if err != nil || c.BaseLen <= wholeMost {
+		return err
+	}
+	for _, part := range parts {
+		for _, m := range c.Absent(part.Off, part.Len()) {
+			t := fs.transferAhead(nd, n.Gen, m)
+			if t == nil {
+				h.window.refused(m.Off)
+				return nil
+			}
+			h.window.holds(t)
 		}
 	}
 	return nil
@@ -170,69 +188,6 @@ func readFull(f io.ReaderAt, buf []byte, off int64) error {
 	return fmt.Errorf("content file at %d: %w", off+int64(n), err)
 }
 
-// fetch brings absent bytes to this host: at least the first of a range, and what is
-// likely to be wanted with them. Those who want the same wait for the one request.
-func (fs *FS) fetch(ctx context.Context, nd *node, want extent.Range, sequential bool) error {
-	n, c, err := fs.content(nd.ino)
-	if err != nil {
-		return err
-	}
-	select {
-	case res := <-fs.startFetch(nd, n.Gen, fetchRange(want, c.BaseLen, sequential)):
-		return res.Err
-	case <-ctx.Done():
-		return ErrInterrupted
-	}
-}
-
-// startFetch begins to fetch a range of one generation, or joins who does so already. It
-// outlives a reader that is interrupted: others may wait for it.
-func (fs *FS) startFetch(nd *node, gen uint64, r extent.Range) <-chan singleflight.Result {
-	key := strconv.FormatInt(r.Off, 16) + "-" + strconv.FormatInt(r.End, 16) + "-" + strconv.FormatUint(gen, 16)
-	return nd.fetches.DoChan(key, func() (any, error) {
-		if !fs.begin() {
-			return nil, ErrInterrupted
-		}
-		defer fs.tasks.Done()
-		ctx, cancel := context.WithTimeout(fs.ctx, fetchTime)
-		defer cancel()
-		open := fs.acquire(nd.ino) // the reader's own use may end before
-		defer fs.release(open)
-		return nil, fs.fetchNow(ctx, open, r)
-	})
-}
-
-// fetchRange grows a wanted range to what one request fetches.
-func fetchRange(want extent.Range, end int64, sequential bool) extent.Range {
-	grain := int64(fetchRandom)
-	if sequential || end <= fetchWindow {
-		grain = fetchWindow
-	}
-	off := want.Off / grain * grain
-	return extent.Range{Off: off, End: min(end, off+grain)}
-}
-
-// fetchNow reads a range of an inode's object into its content file, except where bytes
-// became resident meanwhile.
-func (fs *FS) fetchNow(ctx context.Context, nd *node, r extent.Range) error {
-	n, c, err := fs.content(nd.ino)
-	if err != nil {
-		return err
-	}
-	if len(c.Absent(r.Off, r.Len())) == 0 {
-		return nil
-	}
-	bytes, err := fs.readObject(ctx, n, r.Off, r.Len())
-	if isChangedThere(err) {
-		return fs.changedThere(ctx, n, c, err)
-	}
-	if err != nil {
-		return err
-	}
-	fs.wb.Heard() // who waits for an upload may wait for this
-	return fs.keep(nd, n.Gen, r.Off, bytes)
-}
-
 // isChangedThere reports whether a read failed because the object is not what the index
 // said.
 func isChangedThere(err error) bool {
@@ -276,18 +231,11 @@ func (fs *FS) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// readObject reads a range of an inode's object, as the index knows it.
+// readObject reads a range of an inode's object into memory.
 func (fs *FS) readObject(ctx context.Context, n index.Inode, off, length int64) ([]byte, error) {
-	k, ok, err := fs.Index.Key(n.Placed)
+	body, err := fs.openObject(ctx, n, off, length)
 	if err != nil {
 		return nil, err
-	}
-	if !ok {
-		return nil, fmt.Errorf("inode %d has no object: %w", n.Ino, ErrStale)
-	}
-	body, _, err := fs.Bucket.Get(ctx, n.Placed, objstore.GetOptions{Offset: off, Length: length, IfMatch: k.ETag})
-	if err != nil {
-		return nil, fs.ioError(ctx, err)
 	}
 	defer func() { _ = body.Close() }() // read only
 	buf := make([]byte, length)
@@ -297,57 +245,12 @@ func (fs *FS) readObject(ctx context.Context, n index.Inode, off, length int64) 
 	return buf, nil
 }
 
-// keep writes fetched bytes into the content file where they are still absent, and
-// records them as resident: in this order, so that a crash between the two fetches them
-// again.
-func (fs *FS) keep(nd *node, gen uint64, off int64, bytes []byte) error {
-	nd.mu.Lock()
-	defer nd.mu.Unlock()
-	n, c, err := fs.content(nd.ino)
-	if err != nil {
-		return err
-	}
-	missing := c.Absent(off, int64(len(bytes)))
-	// A newer generation of ours keeps its old bytes; another writer's has others.
-	if len(missing) == 0 || n.PlacedGen > gen {
-		return nil
-	}
-	if c, err = fs.contentFile(nd, c); err != nil {
-		return err
-	}
-	f, done, err := nd.open(fs.Cache, c.File)
-	if err != nil {
-		return err
-	}
-	defer done()
-	for _, m := range missing {
-		if _, err := f.WriteAt(bytes[m.Off-off:m.End-off], m.Off); err != nil {
-			return noSpace(err)
-		}
-		c.Resident.Add(m.Off, m.Len())
-	}
-	err = fs.Index.Update(func(tx *index.Tx) error {
-		now, err := tx.Content(nd.ino)
-		if err != nil || now.File != c.File {
-			return err // evicted or replaced: what was written is not used
-		}
-		now.Resident = c.Resident
-		return tx.PutContent(nd.ino, now)
-	})
-	if err != nil {
-		return err
-	}
-	fs.account(n, c)
-	return nil
-}
-
 // contentFile makes an inode's content file if it has none. The caller holds nd.mu.
 func (fs *FS) contentFile(nd *node, c index.Content) (index.Content, error) {
 	if c.File != 0 {
 		return c, nil
 	}
-	// Never the number of an earlier file, whose bytes may still be there after a crash.
-	gen := uint64(time.Now().UnixNano())
+	gen := newContentFile()
 	if err := nd.create(fs.Cache, gen); err != nil {
 		return c, noSpace(err)
 	}
@@ -382,18 +285,27 @@ func (fs *FS) complete(ctx context.Context, nd *node) error {
 	return fmt.Errorf("%w: what was fetched is gone each time", ErrStale)
 }
 
-// fetchAll fetches absent ranges, a few windows at once.
+// fetchAll fetches absent ranges, a few parts at once.
 func (fs *FS) fetchAll(ctx context.Context, nd *node, ranges []extent.Range) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(fetchesAtOnce)
 	for _, r := range ranges {
-		for off := r.Off; off < r.End && ctx.Err() == nil; off += fetchWindow {
-			g.Go(func() error {
-				return fs.fetch(ctx, nd, extent.Range{Off: off, End: min(off+fetchWindow, r.End)}, true)
-			})
+		for off := r.Off; off < r.End && ctx.Err() == nil; off += partMost {
+			g.Go(func() error { return fs.fetchRange(ctx, nd, extent.Range{Off: off, End: min(off+partMost, r.End)}) })
 		}
 	}
 	return g.Wait()
+}
+
+// fetchRange fetches at least the beginning of an absent range.
+func (fs *FS) fetchRange(ctx context.Context, nd *node, r extent.Range) error {
+	n, err := fs.Index.Inode(nd.ino)
+	if err != nil {
+		return notExist(err)
+	}
+	t := fs.transfer(nd, n.Gen, r, r)
+	defer nd.transfers.leave(t)
+	return nd.transfers.wait(ctx, t, r.End)
 }
 
 // noSpace names a full local disk in the filesystem's words, and one that cannot hold so

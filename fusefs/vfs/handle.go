@@ -16,13 +16,14 @@ const (
 	openNoAtime = 0o1000000
 )
 
-// handle is an open file or directory. It is immutable but for its errors.
+// handle is an open file or directory. It is immutable but for its errors and its window.
 type handle struct {
 	ino   Ino
 	node  *node // nil for directories
 	write bool
 	// noAtime: reading leaves no access time (O_NOATIME).
 	noAtime bool
+	window  window
 	// reported is how many failed uploads of the inode this handle was told of.
 	// node.errs protects it.
 	reported uint64
@@ -60,6 +61,7 @@ func (fs *FS) mayOpen(ctx context.Context, ino Ino, flags uint32) (index.Inode, 
 
 func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) *handle {
 	h := &handle{ino: ino, write: flags&accessMode != readOnly, noAtime: flags&openNoAtime != 0}
+	h.window.most = min(windowMost, fs.CacheSize/8)
 	h.node = fs.acquire(ino)
 	h.reported = h.node.failures()
 	fs.mu.Lock()
@@ -99,6 +101,9 @@ func (fs *FS) dropHandle(fh uint64) *handle {
 	}
 	fs.mu.Unlock()
 	if ok {
+		for _, t := range h.window.end() {
+			h.node.transfers.leave(t)
+		}
 		fs.release(h.node)
 	}
 	if forgotten {

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/singleflight"
-
 	"objvol/fusefs/cache"
 )
 
@@ -28,8 +26,8 @@ type node struct {
 	// (room). mu protects it.
 	granted int64
 
-	fetches singleflight.Group
-	next    atomic.Int64 // where the reader before this one ended: the mark of a sequential read
+	transfers transfers
+	filling   sync.Mutex // held while fetched bytes are written to the content file; a leaf
 
 	// When the file was written to last, and since when the write-back is to be told that
 	// it differs (0: it was told), in Unix nanoseconds.

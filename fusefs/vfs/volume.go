@@ -72,6 +72,7 @@ type FS struct {
 	hidden  hiddenKeys
 	long    longDirs
 
+	aheads       atomic.Int64 // transfers under way that nobody waits for yet
 	hits, misses atomic.Int64
 	stale        atomic.Int64
 }

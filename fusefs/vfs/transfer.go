@@ -1,0 +1,267 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"objvol/fusefs/extent"
+	"objvol/fusefs/index"
+	"objvol/objstore"
+)
+
+const (
+	// pieceSize is how much of a body is read at once, in bytes: the memory of a transfer.
+	pieceSize = 256 << 10
+	// commitSize is how many bytes that nobody waits for are recorded at once.
+	commitSize = 1 << 20
+	// aheadAtOnce bounds the transfers that nobody waits for yet, of all files together.
+	aheadAtOnce = 24
+	// transferTime bounds a transfer, for each transferUnit bytes of it.
+	transferTime = time.Minute
+	transferUnit = 4 << 20
+)
+
+// errGivenUp ends a transfer that nobody wants any more.
+var errGivenUp = errors.New("nobody wants it any more")
+
+// pieces are buffers of pieceSize bytes.
+var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
+// transfer is one request for a range of a file's object. What arrives is written to the
+// content file, and can be read there, before the rest has come.
+type transfer struct {
+	extent.Range
+	gen    uint64 // of the inode, when it began
+	cancel context.CancelFunc
+
+	// transfers.mu protects what follows.
+	kept  int64         // what is below has been recorded
+	need  int64         // what is below is waited for
+	users int           // those who wait for it, or want it ahead
+	moved chan struct{} // closed, and replaced, when kept grows
+	err   error
+	ended bool
+}
+
+// transfers are those of one file. Those of one generation do not overlap.
+type transfers struct {
+	mu       sync.Mutex // a leaf
+	underway []*transfer
+}
+
+// claim returns the transfer that brings the first byte of a range, for one more user. If
+// there is none it makes one, of as much of more as no other brings; start is set then.
+func (ts *transfers) claim(want, more extent.Range, gen uint64) (t *transfer, start bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, t := range ts.underway {
+		if t.gen != gen || t.users == 0 {
+			continue
+		}
+		switch {
+		case t.Off <= want.Off && want.Off < t.End:
+			t.users++
+			return t, false
+		case t.End <= want.Off:
+			more.Off = max(more.Off, t.End)
+		default:
+			more.End = min(more.End, t.Off)
+		}
+	}
+	t = &transfer{Range: more, gen: gen, kept: more.Off, users: 1, moved: make(chan struct{})}
+	ts.underway = append(ts.underway, t)
+	return t, true
+}
+
+// leave ends one use. A transfer without any is given up.
+func (ts *transfers) leave(t *transfer) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t.users--; t.users == 0 && !t.ended && t.cancel != nil {
+		t.cancel()
+	}
+}
+
+// begun notes how a transfer is given up. It is false if it was so already.
+func (ts *transfers) begun(t *transfer, cancel context.CancelFunc) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.cancel = cancel
+	return t.users > 0
+}
+
+// wait returns when a transfer has brought everything below an offset, or has ended.
+func (ts *transfers) wait(ctx context.Context, t *transfer, until int64) error {
+	until = min(until, t.End)
+	for {
+		ts.mu.Lock()
+		t.need = max(t.need, until)
+		moved, arrived, ended, err := t.moved, t.kept >= until, t.ended, t.err
+		ts.mu.Unlock()
+		if arrived || ended {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ErrInterrupted
+		}
+	}
+}
+
+// due reports whether bytes that arrived up to an offset are to be recorded now.
+func (ts *transfers) due(t *transfer, at int64) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return at-t.kept >= commitSize || t.need > t.kept && t.need <= at
+}
+
+// progress notes that everything below an offset is recorded.
+func (ts *transfers) progress(t *transfer, at int64) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.kept = at
+	close(t.moved)
+	t.moved = make(chan struct{})
+}
+
+// end removes a transfer.
+func (ts *transfers) end(t *transfer, err error) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.ended, t.err = true, err
+	close(t.moved)
+	for i, other := range ts.underway {
+		if other == t {
+			ts.underway = append(ts.underway[:i], ts.underway[i+1:]...)
+			return
+		}
+	}
+}
+
+// transfer brings the first byte of a wanted range, and more around it, by a transfer
+// under way or a new one. It outlives a reader that is interrupted if others use it. The
+// caller leaves it.
+func (fs *FS) transfer(nd *node, gen uint64, want, more extent.Range) *transfer {
+	t, start := nd.transfers.claim(want, more, gen)
+	if start {
+		fs.start(nd, t, func() {})
+	}
+	return t
+}
+
+// transferAhead is transfer for what nobody waits for yet. It is nil where there are
+// enough of those.
+func (fs *FS) transferAhead(nd *node, gen uint64, r extent.Range) *transfer {
+	if fs.aheads.Add(1) > aheadAtOnce {
+		fs.aheads.Add(-1)
+		return nil
+	}
+	t, start := nd.transfers.claim(r, r, gen)
+	if start {
+		fs.start(nd, t, func() { fs.aheads.Add(-1) })
+	} else {
+		fs.aheads.Add(-1)
+	}
+	return t
+}
+
+// start runs a transfer behind the caller.
+func (fs *FS) start(nd *node, t *transfer, done func()) {
+	if !fs.begin() {
+		nd.transfers.end(t, ErrInterrupted)
+		done()
+		return
+	}
+	fs.acquire(nd.ino) // the reader's own use may end before
+	go func() {
+		defer fs.tasks.Done()
+		defer done()
+		defer fs.release(nd)
+		ctx, cancel := context.WithTimeout(fs.ctx, transferTime*time.Duration(1+t.Len()/transferUnit))
+		defer cancel()
+		err := errGivenUp
+		if nd.transfers.begun(t, cancel) {
+			err = fs.run(ctx, nd, t)
+		}
+		nd.transfers.end(t, err)
+	}()
+}
+
+// run reads a range of an inode's object into its content file, except where bytes became
+// resident meanwhile.
+func (fs *FS) run(ctx context.Context, nd *node, t *transfer) error {
+	n, c, err := fs.content(nd.ino)
+	if err != nil {
+		return err
+	}
+	absent := c.Absent(t.Off, t.Len())
+	if len(absent) == 0 {
+		return nil
+	}
+	at, end := absent[0].Off, absent[len(absent)-1].End
+	body, err := fs.openObject(ctx, n, at, end-at)
+	if isChangedThere(err) {
+		return fs.changedThere(ctx, n, c, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }() // read only
+	fs.wb.Heard()                       // who waits for an upload may wait for this
+	buf := pieces.Get().(*[pieceSize]byte)
+	defer pieces.Put(buf)
+	var b batch
+	for at < end {
+		piece := buf[:min(pieceSize, end-at)]
+		if _, err := io.ReadFull(body, piece); err != nil {
+			if isChangedThere(err) {
+				return fs.changedThere(ctx, n, c, err)
+			}
+			return fs.ioError(ctx, fmt.Errorf("object %q at %d: %w", n.Placed, at, err))
+		}
+		if whole := at == 0 && int64(len(piece)) == c.BaseLen; whole && c.File == 0 {
+			if kept, err := fs.keepNew(nd, t.gen, piece); kept || err != nil {
+				return err
+			}
+		}
+		file, err := fs.keep(nd, t.gen, at, piece)
+		if err != nil {
+			return err
+		}
+		if file != b.file || at != b.End {
+			if err := fs.record(nd, t.gen, b); err != nil {
+				return err
+			}
+			b = batch{extent.Range{Off: at}, file}
+		}
+		at += int64(len(piece))
+		b.End = at
+		if at < end && !nd.transfers.due(t, at) {
+			continue
+		}
+		if err := fs.record(nd, t.gen, b); err != nil {
+			return err
+		}
+		b = batch{}
+		nd.transfers.progress(t, at)
+	}
+	return nil
+}
+
+// openObject opens a range of an inode's object, as the index knows it.
+func (fs *FS) openObject(ctx context.Context, n index.Inode, off, length int64) (io.ReadCloser, error) {
+	k, ok, err := fs.Index.Key(n.Placed)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("inode %d has no object: %w", n.Ino, ErrStale)
+	}
+	body, _, err := fs.Bucket.Get(ctx, n.Placed, objstore.GetOptions{Offset: off, Length: length, IfMatch: k.ETag})
+	return body, fs.ioError(ctx, err)
+}
