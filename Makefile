@@ -4,6 +4,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
 ROUNDS ?= 3
+ROWS ?=
 REF ?= HEAD
 
 # setup puts a Go of its own into .tools/go where the machine has none that is new enough.
@@ -97,8 +98,18 @@ weight: build build-slim ## size, modules and memory of both programs
 	@.tools/weight bin/objvol bin/objvol-slim
 
 .PHONY: bench
-bench: setup minio ## a local directory, a client of the store and objvol, side by side
-	@OBJVOL_REQUIRE=minio,fuse OBJVOL_COMPARE=$(ROUNDS) .tools/leftovers go test -count=1 -timeout 20m -run '^TestComparison$$' -v ./cmd/objvol
+bench: FULL =
+bench: measure ## the tables of a volume beside a local directory and a client of the store, within 15 minutes; ROWS=regexp ROUNDS=n
+
+.PHONY: bench-full
+bench-full: FULL = -full
+bench-full: measure ## the same with the rows that take long
+
+.PHONY: measure
+measure: build minio # ROWS selects rows by name
+	@.tools/setup bench
+	@go build -o bin/bench ./cmd/bench
+	@.tools/leftovers bin/bench -objvol bin/objvol -rounds $(ROUNDS) -rows '$(ROWS)' $(FULL)
 
 .PHONY: bench-parts
 bench-parts: setup ## all benchmarks of single parts

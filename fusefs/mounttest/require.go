@@ -65,15 +65,32 @@ func Mounted(t *testing.T, dir string) bool {
 	return device(t, dir) != device(t, filepath.Dir(dir))
 }
 
-// device returns a device number as the kernel knows it, without a request to the
-// filesystem: none of its attributes are asked for.
 func device(t *testing.T, path string) uint64 {
 	t.Helper()
+	dev, err := Device(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev
+}
+
+// Device returns a device number as the kernel knows it, without a request to the
+// filesystem: none of its attributes are asked for.
+func Device(path string) (uint64, error) {
 	var st unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
-		t.Fatalf("statx %s: %v", path, err)
+		return 0, &os.PathError{Op: "statx", Path: path, Err: err}
 	}
-	return unix.Mkdev(st.Dev_major, st.Dev_minor)
+	return unix.Mkdev(st.Dev_major, st.Dev_minor), nil
+}
+
+// Abort ends the FUSE connection of the mount on dir. Who waits for it gets an error.
+func Abort(dir string) error {
+	dev, err := Device(dir)
+	if err != nil {
+		return err
+	}
+	return abort(dev)
 }
 
 // abort ends the FUSE connection behind a device number, through a control file system

@@ -38,7 +38,7 @@ const startLimit = 30 * time.Second
 // commas between them, has the word minio.
 func MinIO(tb testing.TB) Server {
 	tb.Helper()
-	server, stop, err := startMinIO(tb.TempDir())
+	server, stop, err := StartMinIO(tb.TempDir())
 	must(tb, err)
 	tb.Cleanup(stop)
 	return server
@@ -95,7 +95,7 @@ func startShared() (server Server, dir string, stop func(), err error) {
 	if dir, err = os.MkdirTemp("", "objvol-minio-"); err != nil {
 		return Server{}, "", nil, err
 	}
-	if server, stop, err = startMinIO(dir); err != nil {
+	if server, stop, err = StartMinIO(dir); err != nil {
 		return Server{}, "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return server, dir, stop, nil
@@ -115,9 +115,10 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// startMinIO runs a server on the data in dir until stop is called. An error that is
-// fs.ErrNotExist says that there is no program.
-func startMinIO(dir string) (server Server, stop func(), err error) {
+// StartMinIO runs a server on the data in dir, which may be missing, until stop is called.
+// An error that is fs.ErrNotExist says that there is no program. It is for who is no test;
+// tests call [MinIO].
+func StartMinIO(dir string) (server Server, stop func(), err error) {
 	program, err := minioProgram()
 	if err != nil {
 		return Server{}, nil, err
@@ -190,6 +191,8 @@ func startMinIOAt(program, dir, address string) (*process, error) {
 		"MINIO_BROWSER=off",
 		"MINIO_UPDATE=off",
 		"MINIO_CALLHOME_ENABLE=off",
+		// Whoever measures reads how many requests there were.
+		"MINIO_PROMETHEUS_AUTH_TYPE=public",
 	}
 	// A test program that is killed takes its server with it. The kernel means the
 	// thread that started it, which therefore waits for its end.

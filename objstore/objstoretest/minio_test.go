@@ -49,11 +49,11 @@ func TestSharedMinIO(t *testing.T) {
 
 func TestMinIOThatCannotRun(t *testing.T) {
 	t.Setenv("OBJVOL_MINIO", filepath.Join(t.TempDir(), "none"))
-	if _, _, err := startMinIO(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := StartMinIO(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing program: %v", err)
 	}
 	t.Setenv("OBJVOL_MINIO", "/bin/false")
-	if _, _, err := startMinIO(t.TempDir()); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := StartMinIO(t.TempDir()); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a program that ends at once: %v", err)
 	}
 }
@@ -67,7 +67,7 @@ func TestMinIOMissing(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, _, err := startMinIO(t.TempDir())
+			_, _, err := StartMinIO(t.TempDir())
 			must(&fake, err)
 		}()
 		<-done

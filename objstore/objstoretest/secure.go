@@ -25,7 +25,7 @@ func SecureMinIO(tb testing.TB) (s Server, authority string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, stop, err := startMinIO(dir)
+	s, stop, err := StartMinIO(dir)
 	must(tb, err)
 	tb.Cleanup(stop)
 	return s, authority

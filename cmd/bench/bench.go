@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// bench is a run of some rows.
+type bench struct {
+	dir         string // of everything: data of the server, files, states, mounts
+	logs        string // the directory of what the programs say
+	server      server
+	client      client // of the server, with nothing in between
+	sizes       sizes
+	rounds      int
+	filesystems []filesystem
+	progress    io.Writer
+
+	made     map[string]bool // fixtures
+	places   int             // directories and prefixes that were given out
+	failures []failure
+}
+
+// failure is a measurement that could not be made.
+type failure struct {
+	row, side string
+	round     int
+	err       error
+}
+
+// The names of the sides that are no filesystems.
+const (
+	localName  = "local"
+	clientName = "client"
+)
+
+// prepare makes the bucket and what the works take.
+func (b *bench) prepare(ctx context.Context) error {
+	b.made = map[string]bool{}
+	for _, name := range []string{"local", "fixtures", "state", "mnt", "source"} {
+		if err := os.Mkdir(filepath.Join(b.dir, name), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := b.client.core.MakeBucket(ctx, benchBucket, minio.MakeBucketOptions{}); err != nil {
+		return err
+	}
+	return writeArchive(b.archive(), b.source(), b.sizes.Archive)
+}
+
+func (b *bench) archive() string { return filepath.Join(b.dir, "files.tar") }
+func (b *bench) source() string  { return filepath.Join(b.dir, "source") }
+
+func (b *bench) store() store { return storeAt(b.server, b.server.Endpoint) }
+
+// storeAt is the bucket of a server that is reached by an endpoint.
+func storeAt(s server, endpoint string) store {
+	return store{Endpoint: endpoint, Bucket: benchBucket, AccessKey: s.AccessKey, SecretKey: s.SecretKey}
+}
+
+// run measures rows, one after the other, all sides of a row in turn. endpoint is where
+// the sides reach the server.
+func (b *bench) run(ctx context.Context, rows []row, endpoint string) []result {
+	var results []result
+	for _, r := range rows {
+		res := newResult(r)
+		for round := range b.rounds {
+			for _, side := range b.sides(round) {
+				begun := time.Now()
+				err := b.fixture(ctx, r)
+				if err == nil {
+					err = b.measure(ctx, &res, side, endpoint)
+				}
+				if ctx.Err() != nil {
+					return results
+				}
+				said := "ok"
+				if err != nil {
+					b.failures = append(b.failures, failure{r.name, side, round, err})
+					res.fail(side)
+					said = err.Error()
+				}
+				say(b.progress, "%s: round %d of %d: %s: %.1f s: %s\n", r.name, round+1, b.rounds, side, time.Since(begun).Seconds(), said)
+			}
+		}
+		results = append(results, res)
+	}
+	return results
+}
+
+// sides are in another order each round, but for the local directory, whose files tell
+// what the bucket of the others should have.
+func (b *bench) sides(round int) []string {
+	names := []string{clientName}
+	for _, fs := range b.filesystems {
+		names = append(names, fs.name)
+	}
+	turn := round % len(names)
+	return slices.Concat([]string{localName}, names[turn:], names[:turn])
+}
+
+// fixture makes what a row finds, once in the bucket and once in a local directory.
+func (b *bench) fixture(ctx context.Context, r row) error {
+	if r.fixture == "" || b.made[r.fixture] {
+		return nil
+	}
+	dir := b.fixtureDir(r)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	b.made[r.fixture] = true
+	if _, err := b.job(r.fixture, dir).run(ctx); err != nil {
+		return err
+	}
+	j := b.job("client "+r.fixture, b.fixturePrefix(r)+"/")
+	j.Store = b.store()
+	_, err := j.run(ctx)
+	return err
+}
+
+func (b *bench) fixtureDir(r row) string {
+	return filepath.Join(b.dir, "fixtures", strings.ReplaceAll(r.fixture, " ", "-"))
+}
+
+func (b *bench) fixturePrefix(r row) string {
+	return "fixtures/" + strings.ReplaceAll(r.fixture, " ", "-")
+}
+
+func (b *bench) job(work, dir string) job {
+	return job{Work: work, Dir: dir, Threads: 1, Sizes: b.sizes, Archive: b.archive(), Local: b.source()}
+}
+
+// place returns a name that was not used yet.
+func (b *bench) place(side string) string {
+	b.places++
+	return fmt.Sprintf("%s-%d", side, b.places)
+}
+
+// measure does all phases of a row once on one side.
+func (b *bench) measure(ctx context.Context, res *result, side, endpoint string) error {
+	switch side {
+	case localName:
+		return b.measureLocal(ctx, res)
+	case clientName:
+		return b.measureClient(ctx, res, endpoint)
+	}
+	i := slices.IndexFunc(b.filesystems, func(fs filesystem) bool { return fs.name == side })
+	return b.measureVolume(ctx, res, b.filesystems[i], endpoint)
+}
+
+func (b *bench) measureLocal(ctx context.Context, res *result) (err error) {
+	dir := b.fixtureDir(res.row)
+	if res.row.fixture == "" {
+		dir = filepath.Join(b.dir, "local", b.place(localName))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	for i, p := range res.row.phases {
+		if err := b.settle(); err != nil {
+			return err
+		}
+		if p.cold || p.drop {
+			if err := forget(dir); err != nil {
+				return err
+			}
+		}
+		out, err := b.phaseJob(p, dir).run(ctx)
+		if err != nil {
+			return err
+		}
+		if p.await && !p.walk {
+			if res.want[i], err = readManifest(dir); err != nil {
+				return err
+			}
+		}
+		res.add(i, localName, measurement{returned: out.Seconds, ops: out.Ops, usage: out.usage})
+	}
+	return nil
+}
+
+func (b *bench) phaseJob(p phase, dir string) job {
+	j := b.job(p.work, dir)
+	j.Threads = max(1, p.threads)
+	return j
+}
+
+func (b *bench) measureClient(ctx context.Context, res *result, endpoint string) (err error) {
+	prefix := b.fixturePrefix(res.row) + "/"
+	if res.row.fixture == "" {
+		prefix = "work/" + b.place(clientName) + "/"
+		defer func() { err = errors.Join(err, b.clear(prefix)) }()
+	}
+	for i, p := range res.row.phases {
+		if p.client == "" {
+			continue
+		}
+		if err := b.settle(); err != nil {
+			return err
+		}
+		j := b.phaseJob(p, prefix)
+		j.Work, j.Store = p.client, storeAt(b.server, endpoint)
+		if p.atOnce != 0 {
+			j.Threads = p.atOnce
+		}
+		before, err := b.server.traffic(ctx)
+		if err != nil {
+			return err
+		}
+		out, err := j.run(ctx)
+		if err != nil {
+			return err
+		}
+		after, err := b.server.traffic(ctx)
+		if err != nil {
+			return err
+		}
+		m := measurement{returned: out.Seconds, ops: out.Ops, usage: out.usage, traffic: after.since(before)}
+		if p.await {
+			m.bucket = m.returned // it waits for each answer
+		}
+		res.add(i, clientName, m)
+	}
+	return nil
+}
+
+// clear removes what a side has left in the bucket, whatever became of the bench.
+func (b *bench) clear(prefix string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), awaitLimit)
+	defer cancel()
+	return b.client.clear(ctx, prefix)
+}
+
+// settle waits until the disk has everything: what one side leaves in memory to be
+// written is no burden of the next.
+func (b *bench) settle() error {
+	f, err := os.Open(b.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
+}

@@ -1,0 +1,33 @@
+// Command bench measures a volume beside a local directory, a raw client of the store and
+// the other filesystems that are found on the PATH, all on one MinIO of its own and on one
+// disk. It prints tables in Markdown on stdout; make bench runs it. It is no part of the
+// product and knows nothing of its inside: it runs the program and looks at the bucket.
+//
+//	main.go      flags, what is started and ended, the report
+//	rows.go      the rows of the tables and their targets: what is measured
+//	bench.go     all sides of a row, round by round
+//	measure.go   one row on a filesystem
+//	resident*.go a file whose content is all local, against a local file
+//
+//	child.go     who does the work: the program again, as a child with a deadline, because
+//	             a mount that hangs must not hang the bench
+//	works.go     the works of a child in a directory
+//	client.go    the same with a raw client
+//	content.go   sizes and bytes
+//
+//	volume.go    a filesystem that is mounted, and its process
+//	peers.go     how each is mounted
+//	server.go    what MinIO counts
+//	proxy.go     a server that is far away
+//	await.go     when all is in the bucket
+//
+//	result.go, target.go, table.go   medians, verdicts, Markdown
+//
+// # What is compared
+//
+// The sides do a row in turn, as often as there are rounds, so that what the machine does
+// beside it falls on all of them. Before each, the disk gets what the one before left in
+// memory. A row begins on a mount without any local state and, unless it has a fixture,
+// on an empty prefix. Ratios are those of medians in one run; times of different runs say
+// little.
+package main

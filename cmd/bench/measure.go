@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// newVolume makes an empty place to mount a prefix of the bucket on.
+func (b *bench) newVolume(fs filesystem, prefix, endpoint string, options []string) (*volume, error) {
+	name := filepath.Base(prefix)
+	if strings.HasPrefix(prefix, "fixtures/") {
+		name = b.place(fs.name)
+	}
+	v := &volume{fs: fs, log: filepath.Join(b.logs, name+".log"), at: mountpoint{
+		store: storeAt(b.server, endpoint), prefix: prefix, options: options,
+		dir: filepath.Join(b.dir, "mnt", name), state: filepath.Join(b.dir, "state", name),
+	}}
+	return v, errors.Join(os.Mkdir(v.at.dir, 0o755), os.Mkdir(v.at.state, 0o700))
+}
+
+// remove removes the place of a volume that is not mounted.
+func (v *volume) remove() error {
+	return errors.Join(os.Remove(v.at.dir), os.RemoveAll(v.at.state))
+}
+
+func (b *bench) measureVolume(ctx context.Context, res *result, fs filesystem, endpoint string) (err error) {
+	prefix := "work/" + b.place(fs.name)
+	fixture := res.row.fixture != ""
+	if fixture && !fs.foreign {
+		prefix = b.fixturePrefix(res.row)
+	} else {
+		defer func() { err = errors.Join(err, b.clear(prefix+"/")) }()
+	}
+	v, err := b.newVolume(fs, prefix, endpoint, res.row.options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.remove()) }()
+	if err := v.mount(ctx); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && fs.name == objvolName {
+			err = errors.Join(err, b.listLeft(prefix+"/"))
+		}
+		err = errors.Join(err, v.unmount())
+	}()
+	if fixture && fs.foreign {
+		j := b.job("copy", v.at.dir)
+		j.Local = b.fixtureDir(res.row)
+		if _, err := j.run(ctx); err != nil {
+			return err
+		}
+		if err := v.remount(ctx); err != nil {
+			return err
+		}
+	}
+	for i, p := range res.row.phases {
+		if p.remount {
+			if err := v.remount(ctx); err != nil {
+				return err
+			}
+		}
+		m, err := b.measurePhase(ctx, v, p, res.want[i])
+		if err != nil {
+			return err
+		}
+		res.add(i, fs.name, m)
+	}
+	return nil
+}
+
+// listLeft is an error that says what the bucket has, for a row that failed.
+func (b *bench) listLeft(prefix string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	m, err := b.client.manifest(ctx, prefix, "")
+	if err != nil {
+		return err
+	}
+	names := manifest{}.differences(m, true)
+	return fmt.Errorf("the bucket has %d names:\n%s", len(names), strings.Join(names[:min(len(names), 1000)], "\n"))
+}
+
+// measurePhase does one phase on a volume.
+func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manifest) (m measurement, err error) {
+	if p.drop {
+		if _, err := b.job("forget", v.at.dir).run(ctx); err != nil {
+			return m, err
+		}
+		if err := forget(v.at.state); err != nil {
+			return m, err
+		}
+	}
+	if err := errors.Join(b.settle(), v.process.clearPeak()); err != nil {
+		return m, err
+	}
+	begun, err := v.process.usage()
+	if err != nil {
+		return m, err
+	}
+	before, err := b.server.traffic(ctx)
+	if err != nil {
+		return m, err
+	}
+	own := b.client.sent.Load()
+
+	out, err := b.phaseJob(p, v.at.dir).run(ctx)
+	if err != nil {
+		return m, err
+	}
+	m = measurement{returned: out.Seconds, ops: out.Ops}
+	returned := time.Now()
+	if p.await && !v.fs.foreign {
+		if p.walk {
+			listed, err := b.job("manifest", v.at.dir).run(ctx)
+			if err != nil {
+				return m, err
+			}
+			want = listed.Files
+		}
+		more, err := awaitBucket(ctx, b.client, v.at.prefix+"/", want, v.fs.markers, returned)
+		if err != nil {
+			return m, err
+		}
+		m.bucket = m.returned + more.Seconds()
+	}
+	after, err := b.server.traffic(ctx)
+	if err != nil {
+		return m, err
+	}
+	m.traffic = after.since(before)
+	m.traffic.requests -= b.client.sent.Load() - own
+	ended, err := v.process.usage()
+	if err != nil {
+		return m, err
+	}
+	m.usage = usage{cpu: ended.cpu - begun.cpu, peak: ended.peak}
+	return m, nil
+}
