@@ -1,10 +1,6 @@
 package index
 
-import (
-	"math"
-
-	"objvol/fusefs/extent"
-)
+import "objvol/fusefs/extent"
 
 // Content says where the bytes of a regular file are.
 type Content struct {
@@ -27,10 +23,6 @@ type Content struct {
 	SameGen uint64
 }
 
-// sameGrain is the grain, in bytes, in which Same forgets: random writes into a large file
-// leave no more ranges than that. Less than one grain is not remembered.
-const sameGrain = 1 << 20
-
 // ObjectContent is the content of a file of which this host has nothing: size bytes of its
 // object, which is of a generation.
 func ObjectContent(gen uint64, size int64) Content {
@@ -41,24 +33,13 @@ func ObjectContent(gen uint64, size int64) Content {
 
 func (c *Content) same(gen uint64, size int64) {
 	c.Same, c.SameGen = extent.Set{}, gen
-	if size >= sameGrain {
-		c.Same.Add(0, size)
-	}
+	c.Same.Add(0, size)
 }
 
 // Change records that n bytes from off may differ from the object's. It is committed before
-// the first of them changes.
-func (c *Content) Change(off, n int64) {
-	if n <= 0 {
-		return
-	}
-	end := int64(math.MaxInt64)
-	if off < end-n-sameGrain {
-		end = (off + n + sameGrain - 1) / sameGrain * sameGrain
-	}
-	first := off / sameGrain * sameGrain
-	c.Same.Remove(first, end-first)
-}
+// the first of them changes. Who changes many small ranges records larger ones, lest Same
+// consists of thousands.
+func (c *Content) Change(off, n int64) { c.Same.Remove(off, n) }
 
 // Changed returns, ascending, what of n bytes from off may differ from the object of a
 // generation.

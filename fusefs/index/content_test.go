@@ -1,7 +1,6 @@
 package index
 
 import (
-	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -109,10 +108,10 @@ func TestContentOfVersion1(t *testing.T) {
 	}
 }
 
-// A file and its object are compared with arrays of bytes, each of which stands for half a
-// grain: what is not said to have changed is the same in both.
+// A file and its object are compared with arrays: what is not said to have changed is the
+// same in both.
 func TestSameAgainstModel(t *testing.T) {
-	const width, unit = 32, sameGrain / 2
+	const width = 32
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		var file, placed, sending [width]int // 0: zeros, or beyond the end
@@ -121,27 +120,27 @@ func TestSameAgainstModel(t *testing.T) {
 		for i := range size {
 			file[i], placed[i] = int(i)+1, int(i)+1
 		}
-		c := ObjectContent(gen, size*unit)
+		c := ObjectContent(gen, size)
 		for step := range 60 {
 			off := r.Int64N(width)
 			n := 1 + r.Int64N(width-off)
 			switch r.IntN(8) {
-			case 0, 1: // a write, of a few bytes only
-				c.Change(off*unit+7, (n-1)*unit+1)
-				c.Fill(off*unit, n*unit)
+			case 0, 1: // a write
+				c.Change(off, n)
+				c.Fill(off, n)
 				for i := off; i < off+n; i++ {
 					file[i] = 1000*step + int(i)
 				}
 				size = max(size, off+n)
 			case 2:
-				c.Clear(off*unit, n*unit)
+				c.Clear(off, n)
 				clear(file[off : off+n])
 			case 3:
-				c.Truncate(off * unit)
+				c.Truncate(off)
 				clear(file[off:])
 				size = off
 			case 4: // fetched
-				for _, a := range c.Absent(off*unit, n*unit) {
+				for _, a := range c.Absent(off, n) {
 					c.Resident.Add(a.Off, a.Len())
 				}
 			case 5: // a copy is sent
@@ -150,8 +149,8 @@ func TestSameAgainstModel(t *testing.T) {
 				before := gen
 				gen++
 				if sending == file && sendingSize == size {
-					c.Sent(gen, size*unit)
-				} else if sendingSize > 0 && len(c.Absent(0, size*unit)) == 0 {
+					c.Sent(gen, size)
+				} else if sendingSize > 0 && len(c.Absent(0, size)) == 0 {
 					c.Overtaken(before, gen)
 				} else {
 					gen = before
@@ -159,13 +158,13 @@ func TestSameAgainstModel(t *testing.T) {
 				}
 				placed, sendingSize = sending, 0
 			case 7: // evicted
-				if file == placed && c.BaseLen == size*unit {
+				if file == placed && c.BaseLen == size {
 					c = Content{BaseLen: c.BaseLen, Holes: c.Holes, Same: c.Same, SameGen: c.SameGen}
 				}
 			}
 			var changed [width]bool
-			for _, m := range c.Changed(gen, 0, size*unit) {
-				for i := m.Off / unit; i*unit < m.End; i++ {
+			for _, m := range c.Changed(gen, 0, size) {
+				for i := m.Off; i < m.End; i++ {
 					changed[i] = true
 				}
 			}
@@ -174,29 +173,9 @@ func TestSameAgainstModel(t *testing.T) {
 					t.Fatalf("seed %d, step %d: %d is said to be the same in\n%v and\n%v", seed, step, i, file, placed)
 				}
 			}
-			if got := c.Changed(gen+1, 0, size*unit); len(c.Absent(0, size*unit)) == 0 && size > 0 && (len(got) != 1 || got[0].Len() != size*unit) {
+			if got := c.Changed(gen+1, 0, size); len(c.Absent(0, size)) == 0 && size > 0 && (len(got) != 1 || got[0].Len() != size) {
 				t.Fatalf("something is the same in an object that is not known: %v", got)
 			}
 		}
-	}
-}
-
-// Random writes leave few ranges behind, and forget no more than their grains.
-func TestSameForgetsInGrains(t *testing.T) {
-	c := ObjectContent(1, 10*sameGrain)
-	c.Fill(0, 10*sameGrain)
-	c.Change(3*sameGrain+5, 1)
-	c.Change(5*sameGrain-1, 2)
-	want := []extent.Range{{Off: 3 * sameGrain, End: 6 * sameGrain}}
-	if got := c.Changed(1, 0, 10*sameGrain); !slices.Equal(got, want) {
-		t.Errorf("changed are %v, want %v", got, want)
-	}
-	c.Change(2*sameGrain, math.MaxInt64)
-	want[0] = extent.Range{Off: 2 * sameGrain, End: 10 * sameGrain}
-	if got := c.Changed(1, 0, 10*sameGrain); !slices.Equal(got, want) {
-		t.Errorf("changed are %v, want %v", got, want)
-	}
-	if c = ObjectContent(1, sameGrain-1); c.Same.Size() > 0 {
-		t.Error("the sameness of a small file is remembered")
 	}
 }

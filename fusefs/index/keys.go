@@ -17,6 +17,7 @@ const (
 	tagOrder   = 'o' // parent, cookie -> inode, name: a directory in the order of reading
 	tagSubdirs = 'n' // inode -> number of its names that are directories
 	tagSubtree = 's' // inode -> nothing: the whole subtree moved
+	tagUpload  = 'u' // upload -> key: begun, and not known to be over
 	tagDoomed  = 'x' // key -> nothing: to be deleted
 	tagOrphan  = 'z' // inode -> nothing: without a name
 )

@@ -217,6 +217,13 @@ func (r reader) Orphans(fn func(Ino) bool) error { return r.walkInos(tagOrphan, 
 // Subtrees walks the queue of directories whose whole subtree moved, ascending.
 func (r reader) Subtrees(fn func(Ino) bool) error { return r.walkInos(tagSubtree, fn) }
 
+// Uploads walks the multipart uploads that are not known to be over.
+func (r reader) Uploads(fn func(Upload) bool) error {
+	return r.walk([]byte{tagUpload}, []byte{tagUpload + 1}, func(key, value []byte) (bool, error) {
+		return fn(Upload{ID: string(key[1:]), Key: string(value)}), nil
+	})
+}
+
 // Meta returns a value of the caller's, ErrNotFound if it was never put.
 func (r reader) Meta(name string) ([]byte, error) {
 	return load(r, textKey(tagMeta, name), func(b []byte) ([]byte, error) {

@@ -110,3 +110,9 @@ type Foreign struct {
 	Headers     map[string]string
 	Metadata    map[string]string
 }
+
+// Upload is a multipart upload to a key. A store tells nobody of those that were begun.
+type Upload struct {
+	ID  string
+	Key string
+}

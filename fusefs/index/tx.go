@@ -144,6 +144,12 @@ func (tx *Tx) QueueSubtree(ino Ino) error { return tx.put(inoKey(tagSubtree, ino
 // UnqueueSubtree takes a directory out of that queue.
 func (tx *Tx) UnqueueSubtree(ino Ino) error { return tx.drop(inoKey(tagSubtree, ino)) }
 
+// PutUpload records a multipart upload that was begun.
+func (tx *Tx) PutUpload(u Upload) error { return tx.put(textKey(tagUpload, u.ID), []byte(u.Key)) }
+
+// DropUpload forgets one that is over.
+func (tx *Tx) DropUpload(id string) error { return tx.drop(textKey(tagUpload, id)) }
+
 // PutMeta stores a value of the caller's under a name of the caller's.
 func (tx *Tx) PutMeta(name string, value []byte) error {
 	return tx.put(textKey(tagMeta, name), value)

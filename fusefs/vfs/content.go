@@ -267,24 +267,6 @@ func (fs *FS) contentFile(nd *node, c index.Content) (index.Content, error) {
 	return c, err
 }
 
-// complete fetches all that is absent of a file.
-func (fs *FS) complete(ctx context.Context, nd *node) error {
-	for range fetchTries {
-		n, c, err := fs.content(nd.ino)
-		if err != nil {
-			return err
-		}
-		missing := c.Absent(0, n.Size)
-		if len(missing) == 0 {
-			return nil
-		}
-		if err := fs.fetchAll(ctx, nd, missing); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: what was fetched is gone each time", ErrStale)
-}
-
 // fetchAll fetches absent ranges, a few parts at once.
 func (fs *FS) fetchAll(ctx context.Context, nd *node, ranges []extent.Range) error {
 	g, ctx := errgroup.WithContext(ctx)

@@ -1,6 +1,7 @@
 package vfs_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"testing"
@@ -138,5 +139,51 @@ func TestRequestsOfLargeFiles(t *testing.T) {
 		want(t, v.Fsync(context.Background(), fh, false))
 		v.Release(fh)
 		within(t, b, "fsync of what the bucket has", nil)
+	})
+}
+
+// TestRequestsOfSmallChanges: a small change in a large file sends the part that it lies
+// in, and fetches no other if the file is not on this host.
+func TestRequestsOfSmallChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bucketOf(t, memory.Options{})
+		const size, at = 64 << 20, 20 << 20
+		content := make([]byte, size)
+		for i := range content {
+			content[i] = byte(i >> 20)
+		}
+		b.Set("v/f", content, objstore.Attributes{})
+		b.Set("v/", nil, objstore.Attributes{})
+		v := open(t, b, t.TempDir())
+		defer v.close()
+		_, err := v.names("")
+		want(t, err)
+		synctest.Wait()
+		b.Forget()
+		change := bytes.Repeat([]byte{'x'}, 4<<10)
+		copy(content[at:], change)
+		changed := budget{objstore.OpCreateUpload: 1, objstore.OpUploadPart: 1, objstore.OpCopyPart: 3, objstore.OpCompleteUpload: 1}
+
+		want(t, v.write("f", at, change, 0))
+		v.drain()
+		changed[objstore.OpGet] = 5  // of 4 MiB each, around the change
+		changed[objstore.OpHead] = 1 // a listing shows no headers
+		within(t, b, "4 KiB in 64 MiB that are not on this host", changed)
+		if got, err := v.read("f"); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("other bytes are read, error %v", err)
+		}
+		within(t, b, "reading the rest", budget{objstore.OpGet: 12})
+
+		want(t, v.write("f", at, change, 0))
+		v.drain()
+		changed[objstore.OpGet], changed[objstore.OpHead] = 0, 0
+		within(t, b, "the same again, all of it on this host", changed)
+
+		want(t, v.write("f", size, change, 0))
+		v.drain()
+		within(t, b, "4 KiB appended", changed)
+		if got := b.Snapshot()["v/f"]; !bytes.Equal(got.Data, append(content, change...)) {
+			t.Error("other bytes are in the bucket")
+		}
 	})
 }

@@ -18,7 +18,7 @@ type uploads struct{ fs *FS }
 var _ writeback.Files = uploads{}
 
 // Open implements writeback.Files.
-func (u uploads) Open(ctx context.Context, ino Ino, private bool) (writeback.Content, error) {
+func (u uploads) Open(ctx context.Context, ino Ino, private bool, need writeback.Need) (writeback.Content, error) {
 	if n, err := u.fs.Index.Inode(ino); err != nil {
 		return nil, err
 	} else if n.Nlink == 0 && !u.fs.isOpen(ino) {
@@ -26,7 +26,7 @@ func (u uploads) Open(ctx context.Context, ino Ino, private bool) (writeback.Con
 		return nil, errors.Join(index.ErrNotFound, u.fs.bury(ino))
 	}
 	nd := u.fs.acquire(ino)
-	up, err := u.fs.upload(ctx, nd, private)
+	up, err := u.fs.upload(ctx, nd, private, need)
 	if err != nil {
 		u.fs.release(nd)
 		return nil, err
@@ -36,23 +36,30 @@ func (u uploads) Open(ctx context.Context, ino Ino, private bool) (writeback.Con
 
 // upload is a file's content at the moment when its sending began.
 type upload struct {
-	fs       *FS
-	node     *node
-	gen      uint64
-	size     int64
-	resident extent.Set
-	file     io.ReaderAt // nil: all zeros
-	close    func() error
-	private  bool
+	fs      *FS
+	node    *node
+	gen     uint64
+	size    int64
+	content index.Content
+	file    io.ReaderAt // nil: nothing is resident
+	close   func() error
+	private bool
 }
 
-// upload completes a file's content and fixes the generation that is sent.
-func (fs *FS) upload(ctx context.Context, nd *node, private bool) (*upload, error) {
+// upload brings what is needed of a file's content to this host, and fixes the generation
+// that is sent.
+func (fs *FS) upload(ctx context.Context, nd *node, private bool, need writeback.Need) (*upload, error) {
 	for range fetchTries {
-		if err := fs.complete(ctx, nd); err != nil {
+		n, c, err := fs.content(nd.ino)
+		if err != nil {
 			return nil, err
 		}
-		up, err := fs.fix(nd, private)
+		if absent := absentOf(c, need(n, c)); len(absent) > 0 {
+			if err := fs.fetchAll(ctx, nd, absent); err != nil {
+				return nil, err
+			}
+		}
+		up, err := fs.fix(nd, private, need)
 		if up != nil || err != nil {
 			return up, err
 		}
@@ -60,15 +67,24 @@ func (fs *FS) upload(ctx context.Context, nd *node, private bool) (*upload, erro
 	return nil, fmt.Errorf("%w: content of inode %d is gone each time", ErrStale, nd.ino)
 }
 
-// fix opens the content for sending, unless some of it was evicted again.
-func (fs *FS) fix(nd *node, private bool) (*upload, error) {
+// absentOf returns what of ranges only the object has.
+func absentOf(c index.Content, ranges []extent.Range) []extent.Range {
+	var absent []extent.Range
+	for _, r := range ranges {
+		absent = append(absent, c.Absent(r.Off, r.Len())...)
+	}
+	return absent
+}
+
+// fix opens the content for sending, unless something that is needed is not here.
+func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
 	n, c, err := fs.content(nd.ino)
-	if err != nil || len(c.Absent(0, n.Size)) > 0 {
+	if err != nil || len(absentOf(c, need(n, c))) > 0 {
 		return nil, err
 	}
-	up := &upload{fs: fs, node: nd, gen: n.Gen, size: n.Size, resident: c.Resident, private: private, close: func() error { return nil }}
+	up := &upload{fs: fs, node: nd, gen: n.Gen, size: n.Size, content: c, private: private, close: func() error { return nil }}
 	if c.File != 0 {
 		f, done, err := nd.open(fs.Cache, c.File)
 		if err != nil {
@@ -111,14 +127,21 @@ func (u *upload) Changed() bool {
 	return err != nil || n.Nlink == 0 || !u.private && n.Gen != u.gen
 }
 
+// errUnneeded is the error of reading what was not needed and is not on this host.
+var errUnneeded = errors.New("these bytes are in the bucket only")
+
 // ReadAt implements io.ReaderAt.
 func (u *upload) ReadAt(p []byte, off int64) (int, error) {
 	n := int(max(0, min(int64(len(p)), u.size-off)))
 	var err error
-	if n > 0 {
-		if u.file == nil {
-			clear(p[:n])
-		} else if err = readResident(u.file, u.resident, off, p[:n]); err != nil {
+	switch {
+	case n == 0:
+	case len(u.content.Absent(off, int64(n))) > 0:
+		return 0, errUnneeded
+	case u.file == nil:
+		clear(p[:n])
+	default:
+		if err = readResident(u.file, u.content.Resident, off, p[:n]); err != nil {
 			return 0, err
 		}
 	}

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,9 @@ type Config struct {
 	LocalStore bool
 	// Host names this host in the names of conflict files.
 	Host string
+	// PartSize is the size of the parts of a large object, in bytes; 0 means
+	// writeback.DefaultPartSize.
+	PartSize int64
 	// BootID names the present run of the kernel: after another one, clean content is
 	// fetched again (hard-cases 4).
 	BootID string
@@ -83,6 +87,7 @@ const looksAtOnce = 32
 // New opens the filesystem on its local state, which may be empty, and starts sending
 // what is not in the bucket yet. ctx bounds the first look at the bucket.
 func New(ctx context.Context, c Config) (*FS, error) {
+	c.PartSize = cmp.Or(c.PartSize, writeback.DefaultPartSize)
 	fs := &FS{
 		Config:   c,
 		nodes:    make(map[Ino]*node),
@@ -96,7 +101,7 @@ func New(ctx context.Context, c Config) (*FS, error) {
 	fs.ctx, fs.cancel = context.WithCancel(context.Background())
 	fs.wb = writeback.New(writeback.Config{
 		Index: c.Index, Bucket: c.Bucket, Layout: c.Layout, Defaults: c.Defaults,
-		Files: uploads{fs}, Host: c.Host, Log: c.Log,
+		Files: uploads{fs}, Host: c.Host, Log: c.Log, PartSize: c.PartSize,
 	})
 	if err := errors.Join(fs.root(ctx), fs.reboot(), fs.sweep()); err != nil {
 		fs.cancel()

@@ -83,12 +83,25 @@ func (fs *FS) begun(nd *node, off, length int64) (index.Inode, index.Content, er
 			return err
 		}
 		if c.Same.Overlaps(off, length) {
-			c.Change(off, length)
+			c.Change(grains(off, length, fs.PartSize/partGrains))
 			err = tx.PutContent(nd.ino, c)
 		}
 		return errors.Join(err, tx.put(n, settleOpen))
 	})
 	return n, c, err
+}
+
+// partGrains is how many grains a part of an upload has: random writes leave no more ranges
+// in what is the same than that, and look no more often at the index.
+const partGrains = 16
+
+// grains widens a range to whole grains.
+func grains(off, n, grain int64) (int64, int64) {
+	first := off / grain * grain
+	if n > math.MaxInt64-off-grain {
+		return first, math.MaxInt64
+	}
+	return first, (off+n+grain-1)/grain*grain - first
 }
 
 // wrote records what a write has changed: what is resident, the size and the times. The

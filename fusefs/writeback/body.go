@@ -7,26 +7,59 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"objvol/fusefs/extent"
 	"objvol/fusefs/index"
 )
 
-// body returns what an inode's object holds.
-func (w *Writeback) body(ctx context.Context, n index.Inode, t task) (Content, error) {
+// body returns what an inode's object holds, and of which pieces the object is made if it
+// is large. With whole set none of them is copied.
+func (w *Writeback) body(ctx context.Context, n index.Inode, t task, whole bool) (Content, pieces, error) {
 	switch {
 	case n.IsRecord():
-		return fixed{strings.NewReader(""), n.Gen}, nil
+		return fixed{strings.NewReader(""), n.Gen}, pieces{}, nil
 	case isRegular(n):
+		var plan pieces
+		var failed error
 		// Who was disturbed once is given a copy that nobody else writes to.
-		c, err := w.Files.Open(ctx, n.Whole(), w.sched.attempts(t) > 0)
+		c, err := w.Files.Open(ctx, n.Whole(), w.sched.attempts(t) > 0, func(n index.Inode, c index.Content) []extent.Range {
+			plan, failed = w.pieces(n, c, whole)
+			return plan.sent()
+		})
 		if err != nil {
-			return nil, err
+			return nil, pieces{}, err
 		}
-		return beating{c, &w.pulse}, nil
+		now, err := w.Index.Inode(n.Whole())
+		if err = errors.Join(err, failed); err != nil {
+			return nil, pieces{}, errors.Join(err, c.Close())
+		}
+		if plan.copies() && now.PlacedGen != plan.gen {
+			// The object became another's while its key was looked up.
+			return nil, pieces{}, errors.Join(errChanged, c.Close())
+		}
+		return beating{c, &w.pulse}, plan, nil
 	case n.Target != "":
-		return fixed{strings.NewReader(n.Target), n.Gen}, nil
+		return fixed{strings.NewReader(n.Target), n.Gen}, pieces{}, nil
 	default:
-		return fixed{strings.NewReader(""), n.Gen}, nil
+		return fixed{strings.NewReader(""), n.Gen}, pieces{}, nil
 	}
+}
+
+// pieces divides a content as it is sent: what is the same in the object that the inode has
+// is copied where the store can, if the content is large.
+func (w *Writeback) pieces(n index.Inode, c index.Content, whole bool) (pieces, error) {
+	if whole || n.Size <= w.putSize() || n.Placed == "" || !w.Bucket.Capabilities().CopyPart {
+		return w.sentWhole(n.Size), nil
+	}
+	from, ok, err := w.Index.Key(n.Placed)
+	if err != nil || !ok || from.Gone || from.ETag == "" {
+		return w.sentWhole(n.Size), err
+	}
+	return w.sentChanged(n, c, from), nil
+}
+
+// everything is the Need of a content that must be whole.
+func everything(n index.Inode, _ index.Content) []extent.Range {
+	return []extent.Range{{Off: 0, End: n.Size}}
 }
 
 // whole is a Body that keeps its last bytes back until it is known that the content did

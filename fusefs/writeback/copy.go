@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"objvol/fusefs/index"
 	"objvol/objstore"
 )
@@ -15,11 +13,6 @@ import (
 // relaySize is the object, in bytes, up to which reading and writing it again is quicker
 // than the three requests of a copy inside the store.
 const relaySize = 128 << 10
-
-// copyPart is the least size, in bytes, of the parts in which a large object is copied; it
-// grows so that MaxParts suffice. A store answers when a part is copied: small ones keep a
-// slow store within the time in which it must.
-const copyPart = 128 << 20
 
 // copy writes an object with an inode's attributes and the bytes of its present object,
 // inside the store. It is a multipart upload even for a small object: a bare CopyObject
@@ -80,31 +73,7 @@ func (w *Writeback) copyObject(ctx context.Context, j *job, src index.Key, attrs
 	if !w.Bucket.Capabilities().CopyPart || src.Size <= relaySize {
 		return w.relay(ctx, j, src, attrs)
 	}
-	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
-		size := max(copyPart, (src.Size+objstore.MaxParts-1)/objstore.MaxParts)
-		count := max(1, (src.Size+size-1)/size)
-		parts := make([]objstore.Part, count)
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(partsAtOnce)
-		for i := range parts {
-			g.Go(func() error {
-				from := objstore.CopySource{Key: src.Key, IfMatch: src.ETag}
-				if count > 1 {
-					from.Offset = int64(i) * size
-					from.Length = min(size, src.Size-from.Offset)
-				}
-				err := w.request(ctx, func(ctx context.Context) (err error) {
-					parts[i], err = w.Bucket.CopyPart(ctx, j.Key, id, i+1, from)
-					return err
-				})
-				if errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrPreconditionFailed) {
-					return &sourceError{err}
-				}
-				return err
-			})
-		}
-		return parts, g.Wait()
-	})
+	return w.putPieces(ctx, j, nil, w.copiedWhole(src), attrs)
 }
 
 // park copies an inode's object to a hidden key, so that its key is free for others.

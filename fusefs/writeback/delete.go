@@ -95,7 +95,7 @@ func (w *Writeback) rescue(j *job) error {
 	if err != nil {
 		return err
 	}
-	c, err := w.Files.Open(ctx, w.wholeOf(j.Ino), false)
+	c, err := w.Files.Open(ctx, w.wholeOf(j.Ino), false, everything)
 	if err == nil {
 		return c.Close()
 	}

@@ -50,6 +50,14 @@
 // the last bytes are held back until it is known that nobody wrote. A file that never
 // rests is sent from a private copy.
 //
+// A large file of which parts did not change since its object was written is put together
+// inside the store: those parts are copied, under the condition that the object is still the
+// one that they lie in, and the others are sent. Parts of it that are not on this host stay
+// there. Where the store does not copy them all is sent.
+//
+// The uploads that were begun are in the index until they are over. Those that a process
+// leaves are aborted by the next one.
+//
 // # Locks
 //
 // Planning, marking keys busy and recording results happen inside index.Update, whose

@@ -4,15 +4,18 @@ import (
 	"context"
 	"io"
 
+	"objvol/fusefs/extent"
 	"objvol/fusefs/index"
 )
 
 // Files is what the write-back needs of the filesystem above it.
 type Files interface {
-	// Open returns the whole content of a regular file as it is now; what is not on this
-	// host is fetched first. With private set it is a copy that later writes do not
-	// reach.
-	Open(ctx context.Context, ino index.Ino, private bool) (Content, error)
+	// Open returns the content of a regular file as it is now. Of what is not on this host,
+	// that in the ranges which need names is fetched first; the rest cannot be read. need is
+	// pure but for what it remembers of its last call, which is about the very state that is
+	// returned; it must not block. With private set the content is a copy that later writes
+	// do not reach.
+	Open(ctx context.Context, ino index.Ino, private bool, need Need) (Content, error)
 	// Replaced reports, after the commit, that the bucket has another content for an
 	// inode: the content file of the given generation is of no use any more.
 	Replaced(ino index.Ino, file uint64)
@@ -24,6 +27,9 @@ type Files interface {
 	// fsync or close of each of its handles.
 	Failed(ino index.Ino, err error)
 }
+
+// Need says which ranges of a content are wanted, ascending.
+type Need func(n index.Inode, c index.Content) []extent.Range
 
 // Content is a regular file's content at one moment.
 type Content interface {

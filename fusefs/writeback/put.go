@@ -12,10 +12,6 @@ import (
 )
 
 const (
-	// putSize is the largest content, in bytes, that goes in one request; more goes in parts.
-	putSize = 32 << 20
-	// partSize is the least size of a part; it grows so that MaxParts suffice.
-	partSize = 16 << 20
 	// partsAtOnce bounds the parts of one file under way.
 	partsAtOnce = 4
 	// requestTime bounds one request of a write, so that a dead connection ends.
@@ -48,45 +44,75 @@ func (w *Writeback) put(j *job) error {
 	} else if half {
 		return w.request(w.ctx, func(ctx context.Context) error { return w.ask(ctx, j, n) })
 	}
-	body, err := w.body(w.ctx, n, j.task)
-	if err != nil {
-		err = w.undo(j, err)
+	p, err := w.send(j, n, false)
+	if _, unsent := errors.AsType[*unsentError](err); unsent && p.copied && objstore.Refused(err) {
+		// What was to be copied is not there, or the store does not copy it.
+		p, err = w.send(j, n, true)
+	}
+	if unread, ok := errors.AsType[*unreadError](err); ok {
+		err = w.undo(j, unread.err)
 		if whole, ierr := w.Index.Inode(n.Whole()); ierr == nil && whole.Placed != "" {
 			// Bytes that only its object has may be gone with it (hard-cases 22).
 			return w.lookInto(whole.Placed, err)
 		}
 		return err
 	}
-	defer func() { _ = body.Close() }() // read only
-	// The attributes are those of now: no older than the content, so that its times fit.
-	if n, err = w.Index.Inode(j.Ino); err != nil || n.Nlink == 0 {
-		return w.undo(j, err)
-	}
-	attrs, err := w.attributes(n, j, body.Gen(), true)
-	if err != nil {
-		return w.undo(j, err)
-	}
-	var obj objstore.Object
-	if body.Size() <= putSize {
-		var sent sending
-		err = w.request(w.ctx, func(ctx context.Context) (err error) {
-			obj, err = w.Bucket.Put(ctx, j.Key, whole{body, &sent}, objstore.PutOptions{Attributes: attrs, Condition: j.Cond})
-			return err
-		})
-		if err != nil && sent.held.Load() {
-			if err = errChanged; sent.times.Load() == 1 {
-				// No store makes an object of a body without its end; of an earlier
-				// attempt it may have.
-				err = &unsentError{err}
-			}
-		}
-	} else {
-		obj, err = w.putParts(w.ctx, j, body, attrs)
-	}
 	if err != nil {
 		return w.refused(j, err)
 	}
-	return w.landed(j, obj, body.Size(), body.Gen())
+	return w.landed(j, p.obj, p.size, p.gen)
+}
+
+// parcel is what was sent of an inode.
+type parcel struct {
+	obj    objstore.Object
+	size   int64
+	gen    uint64
+	copied bool // some of it was to be copied inside the store
+}
+
+// send sends an inode's content, with whole set all of it, and its attributes.
+func (w *Writeback) send(j *job, n index.Inode, whole bool) (parcel, error) {
+	body, plan, err := w.body(w.ctx, n, j.task, whole)
+	if err != nil {
+		return parcel{}, &unreadError{err}
+	}
+	defer func() { _ = body.Close() }() // read only
+	p := parcel{size: body.Size(), gen: body.Gen(), copied: plan.copies()}
+	// The attributes are those of now: no older than the content, so that its times fit.
+	if n, err = w.Index.Inode(j.Ino); err != nil {
+		return p, &unsentError{err}
+	}
+	if n.Nlink == 0 {
+		return p, &unsentError{errChanged}
+	}
+	attrs, err := w.attributes(n, j, p.gen, true)
+	if err != nil {
+		return p, &unsentError{err}
+	}
+	if p.size <= w.putSize() {
+		p.obj, err = w.putWhole(j, body, attrs)
+	} else {
+		p.obj, err = w.putPieces(w.ctx, j, body, plan, attrs)
+	}
+	return p, err
+}
+
+// putWhole sends a content in one request.
+func (w *Writeback) putWhole(j *job, body Content, attrs objstore.Attributes) (obj objstore.Object, err error) {
+	var sent sending
+	err = w.request(w.ctx, func(ctx context.Context) (err error) {
+		obj, err = w.Bucket.Put(ctx, j.Key, whole{body, &sent}, objstore.PutOptions{Attributes: attrs, Condition: j.Cond})
+		return err
+	})
+	if err != nil && sent.held.Load() {
+		if err = errChanged; sent.times.Load() == 1 {
+			// No store makes an object of a body without its end; of an earlier
+			// attempt it may have.
+			err = &unsentError{err}
+		}
+	}
+	return obj, err
 }
 
 // attributes encodes an inode's attributes with the lineage of a write.
@@ -132,6 +158,13 @@ type unsentError struct{ err error }
 func (e *unsentError) Error() string { return e.err.Error() }
 
 func (e *unsentError) Unwrap() error { return e.err }
+
+// unreadError is the failure of a write whose content could not be read.
+type unreadError struct{ err error }
+
+func (e *unreadError) Error() string { return e.err.Error() }
+
+func (e *unreadError) Unwrap() error { return e.err }
 
 // refused handles the error of a write. What was not sent is taken back. A failed
 // condition is looked into at once. After anything else, a refusal that may be that of a

@@ -13,7 +13,7 @@ import (
 // relay copies an object through this host: a small one, or in a store that cannot copy
 // parts.
 func (w *Writeback) relay(ctx context.Context, j *job, src index.Key, attrs objstore.Attributes) (objstore.Object, error) {
-	if src.Size <= partSize {
+	if src.Size <= w.PartSize {
 		ctx, cancel := context.WithTimeout(ctx, requestTime)
 		defer cancel()
 		bytes, err := w.fetch(ctx, src, 0, src.Size)
@@ -23,7 +23,7 @@ func (w *Writeback) relay(ctx context.Context, j *job, src index.Key, attrs objs
 		return w.Bucket.Put(ctx, j.Key, objstore.Bytes(bytes), objstore.PutOptions{Attributes: attrs, Condition: j.Cond})
 	}
 	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
-		size := sizeOfParts(src.Size)
+		size := partSize(src.Size, w.PartSize)
 		var parts []objstore.Part
 		for off := int64(0); off < src.Size; off += size {
 			err := w.request(ctx, func(ctx context.Context) error {

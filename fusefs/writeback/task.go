@@ -3,7 +3,7 @@ package writeback
 import "objvol/fusefs/index"
 
 // task is one thing to reconcile: an inode (key is empty), a key to delete, a directory
-// whose whole subtree has moved, or the look for hidden copies that nobody has.
+// whose whole subtree has moved, or the look for hidden copies and uploads that nobody has.
 type task struct {
 	ino   index.Ino
 	key   string

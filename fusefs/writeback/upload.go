@@ -2,33 +2,27 @@ package writeback
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"golang.org/x/sync/errgroup"
 
+	"objvol/fusefs/index"
 	"objvol/objstore"
 )
 
-// putParts writes a large content in parts, however long that takes.
-func (w *Writeback) putParts(ctx context.Context, j *job, c Content, attrs objstore.Attributes) (objstore.Object, error) {
+// putPieces makes an object of pieces, however long that takes. The content is nil where
+// all of them are copied.
+func (w *Writeback) putPieces(ctx context.Context, j *job, c Content, p pieces, attrs objstore.Attributes) (objstore.Object, error) {
 	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
-		size := sizeOfParts(c.Size())
-		parts := make([]objstore.Part, (c.Size()+size-1)/size)
+		parts := make([]objstore.Part, len(p.all))
 		g, ctx := errgroup.WithContext(ctx)
 		g.SetLimit(partsAtOnce)
-		for i := range parts {
-			g.Go(func() error {
-				if c.Changed() {
-					return errChanged
-				}
-				at := int64(i) * size
-				body := objstore.Section{R: c, Offset: at, Length: min(size, c.Size()-at)}
-				err := w.request(ctx, func(ctx context.Context) (err error) {
-					parts[i], err = w.Bucket.UploadPart(ctx, j.Key, id, i+1, body)
-					return err
-				})
-				if err != nil && c.Changed() {
-					return errChanged // it may be shorter than the part
+		for i, one := range p.all {
+			g.Go(func() (err error) {
+				if one.copied {
+					parts[i], err = w.copyPiece(ctx, j.Key, id, p, one)
+				} else {
+					parts[i], err = w.sendPiece(ctx, j.Key, id, c, one)
 				}
 				return err
 			})
@@ -36,39 +30,63 @@ func (w *Writeback) putParts(ctx context.Context, j *job, c Content, attrs objst
 		if err := g.Wait(); err != nil {
 			return nil, err
 		}
-		if c.Changed() {
+		if c != nil && c.Changed() {
 			return nil, errChanged
 		}
 		return parts, nil
 	})
 }
 
-// sizeOfParts returns the size, in bytes, of the parts of an object.
-func sizeOfParts(total int64) int64 {
-	return max(partSize, (total+objstore.MaxParts-1)/objstore.MaxParts)
+// sendPiece sends a piece of a content, unless that has changed.
+func (w *Writeback) sendPiece(ctx context.Context, key, id string, c Content, one piece) (part objstore.Part, err error) {
+	if c.Changed() {
+		return part, errChanged
+	}
+	body := objstore.Section{R: c, Offset: one.Off, Length: one.Len()}
+	err = w.request(ctx, func(ctx context.Context) (err error) {
+		part, err = w.Bucket.UploadPart(ctx, key, id, one.number, body)
+		return err
+	})
+	if err != nil && c.Changed() {
+		err = errChanged // it may be shorter than the part
+	}
+	return part, err
+}
+
+// copyPiece copies a piece inside the store.
+func (w *Writeback) copyPiece(ctx context.Context, key, id string, p pieces, one piece) (part objstore.Part, err error) {
+	from := objstore.CopySource{Key: p.from.Key, IfMatch: p.from.ETag}
+	if one.Len() < p.from.Size {
+		from.Offset, from.Length = one.Off, one.Len()
+	}
+	err = w.request(ctx, func(ctx context.Context) (err error) {
+		part, err = w.Bucket.CopyPart(ctx, key, id, one.number, from)
+		return err
+	})
+	if errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrPreconditionFailed) {
+		err = &sourceError{err}
+	}
+	return part, err
 }
 
 // upload creates an object by a multipart upload, whose condition is checked when it is
 // completed.
 func (w *Writeback) upload(ctx context.Context, j *job, attrs objstore.Attributes, send func(context.Context, string) ([]objstore.Part, error)) (objstore.Object, error) {
-	var id string
-	err := w.request(ctx, func(ctx context.Context) (err error) {
-		id, err = w.Bucket.CreateUpload(ctx, j.Key, attrs)
-		return err
-	})
+	up, err := w.beginUpload(ctx, j.Key, attrs)
 	if err != nil {
 		return objstore.Object{}, &unsentError{err}
 	}
-	obj, err := w.complete(ctx, j, id, send)
+	return w.finish(ctx, j, up, send)
+}
+
+// finish completes an upload that was begun, with the parts that send returns, or aborts it.
+func (w *Writeback) finish(ctx context.Context, j *job, up index.Upload, send func(context.Context, string) ([]objstore.Part, error)) (objstore.Object, error) {
+	obj, err := w.complete(ctx, j, up.ID, send)
 	if err != nil {
-		// A context that ended must not keep the parts in the bucket.
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		if abortErr := w.Bucket.AbortUpload(clean, j.Key, id); abortErr != nil {
-			w.Log.Warn("an unfinished upload is left in the bucket", "key", j.Key, "upload", id, "error", abortErr)
-		}
+		w.abort(ctx, up)
+		return obj, err
 	}
-	return obj, err
+	return obj, w.endUpload(up)
 }
 
 func (w *Writeback) complete(ctx context.Context, j *job, id string, send func(context.Context, string) ([]objstore.Part, error)) (objstore.Object, error) {

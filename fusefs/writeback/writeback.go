@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type Config struct {
 	Log      *slog.Logger
 	// Workers is how many tasks are worked on at once; 0 means DefaultWorkers.
 	Workers int
+	// PartSize is the size of the parts of a large object, in bytes; 0 means DefaultPartSize.
+	PartSize int64
 }
 
 // DefaultWorkers suits a store near by; each worker has at most one object under way.
@@ -41,6 +44,7 @@ type Writeback struct {
 	touched *touched
 	// resolved are the keys with an unfinished write whose end was looked up since.
 	resolved sync.Map // key -> struct{}
+	begun    begun
 	watch    watchers
 	pulse    pulse
 
@@ -57,13 +61,14 @@ func New(c Config) *Writeback {
 	if c.Workers == 0 {
 		c.Workers = DefaultWorkers
 	}
+	c.PartSize = cmp.Or(c.PartSize, DefaultPartSize)
 	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched()}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
 
 // Start reads the queues of the index and begins to work on them. Hidden copies that no
-// inode has any more are removed behind it.
+// inode has any more, and uploads that nobody goes on with, are removed behind it.
 func (w *Writeback) Start() error {
 	if !w.Bucket.Capabilities().ConditionalDelete {
 		// A delete that was under way when the process ended may still be executed.
@@ -176,7 +181,7 @@ func (w *Writeback) work() {
 // again later; otherwise the schedule already knows what becomes of it.
 func (w *Writeback) run(t task) error {
 	if t.sweep {
-		err := w.sweepParked()
+		err := errors.Join(w.sweepParked(), w.sweepUploads())
 		if err == nil {
 			w.sched.done(t)
 		}
@@ -366,7 +371,7 @@ func (w *Writeback) fail(t task, err error) {
 		return
 	}
 	if t.sweep {
-		w.Log.Info("hidden copies were not looked for", "error", err)
+		w.Log.Info("leftovers in the bucket stay for now", "error", err)
 		w.sched.failed(t, pause)
 		return
 	}

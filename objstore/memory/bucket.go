@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5" // what an ETag of S3 is, not a protection
 	"encoding/hex"
@@ -28,6 +29,8 @@ type Options struct {
 	// PageSize is the number of entries in a page of List that asks for no number,
 	// and the most it can ask for; 0 is 1,000.
 	PageSize int
+	// MinPartSize is the least size of a part, in bytes; 0 is objstore.MinPartSize.
+	MinPartSize int
 }
 
 // Bucket is a bucket in memory. It may be used from many goroutines.
@@ -35,6 +38,7 @@ type Bucket struct {
 	caps         objstore.Capabilities
 	contentETags bool
 	pageSize     int
+	minPartSize  int
 
 	// mu protects all below. It is never held while a hook runs, a body is read or
 	// time passes.
@@ -57,9 +61,7 @@ type Stored struct {
 // New returns an empty bucket.
 func New(opts Options) *Bucket {
 	without := opts.Without
-	if opts.PageSize == 0 {
-		opts.PageSize = 1000
-	}
+	opts.PageSize = cmp.Or(opts.PageSize, 1000)
 	return &Bucket{
 		caps: objstore.Capabilities{
 			ConditionalPut:      !without.ConditionalPut,
@@ -71,6 +73,7 @@ func New(opts Options) *Bucket {
 		},
 		contentETags: opts.ContentETags,
 		pageSize:     opts.PageSize,
+		minPartSize:  cmp.Or(opts.MinPartSize, objstore.MinPartSize),
 		objects:      map[string]Stored{},
 		uploads:      map[string]*upload{},
 	}

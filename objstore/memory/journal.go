@@ -91,3 +91,11 @@ func (b *Bucket) Remove(key string) {
 	defer b.mu.Unlock()
 	delete(b.objects, key)
 }
+
+// HasUpload reports whether an upload was neither completed nor aborted.
+func (b *Bucket) HasUpload(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.uploads[id]
+	return ok
+}

@@ -87,7 +87,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, key, id string, parts []obj
 		if err != nil {
 			return err
 		}
-		data, etag, err := up.join(parts)
+		data, etag, err := up.join(parts, b.minPartSize)
 		if err != nil {
 			return err
 		}
@@ -132,8 +132,9 @@ func (b *Bucket) addPartLocked(key, id string, number int, data []byte) (objstor
 	return objstore.Part{Number: number, ETag: added.etag, Size: int64(len(data))}, nil
 }
 
-// join returns the bytes of the parts and the ETag that they make.
-func (u *upload) join(parts []objstore.Part) (data []byte, etag string, err error) {
+// join returns the bytes of the parts and the ETag that they make. All but the last have
+// at least so many bytes.
+func (u *upload) join(parts []objstore.Part, least int) (data []byte, etag string, err error) {
 	if len(parts) == 0 {
 		return nil, "", fmt.Errorf("%w: an upload without parts", objstore.ErrInvalid)
 	}
@@ -145,7 +146,7 @@ func (u *upload) join(parts []objstore.Part) (data []byte, etag string, err erro
 			return nil, "", fmt.Errorf("%w: parts out of order", objstore.ErrInvalid)
 		case !ok || have.etag != p.ETag:
 			return nil, "", fmt.Errorf("%w: part %d was not uploaded so", objstore.ErrInvalid, p.Number)
-		case i < len(parts)-1 && len(have.data) < objstore.MinPartSize:
+		case i < len(parts)-1 && len(have.data) < least:
 			return nil, "", fmt.Errorf("%w: part %d is too small", objstore.ErrInvalid, p.Number)
 		}
 		all.Write(have.data)

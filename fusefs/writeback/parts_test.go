@@ -1,0 +1,128 @@
+package writeback_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"objvol/objstore"
+	"objvol/objstore/memory"
+)
+
+// parts is a content of several parts that differ.
+func parts(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.Repeat(string(rune('a'+i)), smallPart))
+	}
+	return b.String()
+}
+
+// writeAt changes bytes of a file.
+func (v *volume) writeAt(p string, off int64, data string) {
+	v.t.Helper()
+	fh := v.openFile(p, 0)
+	defer v.Release(fh)
+	_, err := v.Write(v.t.Context(), fh, off, []byte(data))
+	v.must(err)
+}
+
+// A store that copies no parts, although it seemed to, is sent everything.
+func TestRefusedCopyOfAPart(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []error{objstore.ErrInvalid, objstore.ErrPreconditionFailed, objstore.ErrNotFound} {
+		b := memory.New(memory.Options{MinPartSize: smallPart})
+		bubble(t, b, func(v *volume) {
+			b.Set("v/a", []byte(parts(8)), objstore.Attributes{})
+			b.Inject(memory.Fault{Op: objstore.OpCopyPart, Count: memory.Forever, Err: cause})
+			v.writeAt("a", 2*smallPart, "changed")
+			v.drain()
+			v.quiet()
+			want := parts(8)
+			v.wantObject(b, "v/a", want[:2*smallPart]+"changed"+want[2*smallPart+7:])
+			if b.Count(objstore.OpCopyPart) == 0 || len(b.Uploads()) > 0 {
+				t.Errorf("%d parts were to be copied, uploads left: %v", b.Count(objstore.OpCopyPart), b.Uploads())
+			}
+		}, inSmallParts)
+	}
+}
+
+// What another writer puts under a file of which parts are only there is his. Ours is kept
+// with what this host has of it (hard-cases 22).
+func TestPartsOfAReplacedObject(t *testing.T) {
+	t.Parallel()
+	b := memory.New(memory.Options{MinPartSize: smallPart})
+	bubble(t, b, func(v *volume) {
+		b.Set("v/a", []byte(parts(8)), objstore.Attributes{})
+		v.writeAt("a", 2*smallPart, "changed")
+		b.Set("v/a", []byte(strings.Repeat("theirs", 100)), objstore.Attributes{})
+		v.drain()
+		if n := v.State().Conflicts; n != 1 {
+			t.Errorf("%d conflicts", n)
+		}
+		v.wantObject(b, "v/a", strings.Repeat("theirs", 100))
+		ours := keys(b, "v/a.conflict")
+		if len(ours) != 1 {
+			t.Fatalf("kept are %q", ours)
+		}
+		zeros := func(n int) string { return strings.Repeat("\x00", n) }
+		v.wantObject(b, ours[0], zeros(2*smallPart)+"changed"+zeros(6*smallPart-7))
+	}, inSmallParts)
+}
+
+// A name that other objects wait for is left only when the parts that lie there were copied
+// (hard-cases 8, 22).
+func TestPartsOfAMovedFile(t *testing.T) {
+	t.Parallel()
+	b := memory.New(memory.Options{MinPartSize: smallPart})
+	bubble(t, b, func(v *volume) {
+		b.Set("v/a", []byte(parts(8)), objstore.Attributes{})
+		b.Set("v/b", []byte(strings.ToUpper(parts(8))), objstore.Attributes{})
+		v.rename("a", "t")
+		v.rename("b", "a")
+		v.rename("t", "b")
+		v.writeAt("a", 3*smallPart, "CHANGED")
+		v.writeAt("b", 2*smallPart, "changed")
+		v.drain()
+		v.quiet()
+		want := parts(8)
+		v.wantObject(b, "v/b", want[:2*smallPart]+"changed"+want[2*smallPart+7:])
+		want = strings.ToUpper(want)
+		v.wantObject(b, "v/a", want[:3*smallPart]+"CHANGED"+want[3*smallPart+7:])
+		v.wantKeys(b, "v/", "v/a", "v/b")
+	}, inSmallParts)
+}
+
+// A file that never rests is sent from a private copy: what did not change since the object
+// before it is copied, and what was written meanwhile is sent the next time.
+func TestPartsOfARestlessFile(t *testing.T) {
+	t.Parallel()
+	b := memory.New(memory.Options{MinPartSize: smallPart})
+	bubble(t, b, func(v *volume) {
+		v.write("a", parts(8))
+		v.drain()
+		b.Forget()
+		fh := v.openFile("a", 0)
+		var writes atomic.Int64
+		b.Inject(memory.Fault{Op: objstore.OpUploadPart, Count: 3, Hook: func() {
+			if _, err := v.Write(t.Context(), fh, (writes.Add(1)-1)*smallPart, []byte("x")); err != nil {
+				t.Error(err)
+			}
+		}})
+		v.writeAt("a", 7*smallPart, "x")
+		v.must(v.fsync("a"))
+		v.Release(fh)
+		v.drain()
+		v.quiet()
+		want := []byte(parts(8))
+		for _, i := range []int{0, smallPart, 2 * smallPart, 7 * smallPart} {
+			want[i] = 'x'
+		}
+		if got, _ := content(b, "v/a"); got != string(want) {
+			t.Errorf("the object holds\n%q, not\n%q", got, want)
+		}
+		if sent := b.Count(objstore.OpUploadPart); sent > 10 || b.Count(objstore.OpCopyPart) == 0 {
+			t.Errorf("%d parts were sent and %d copied", sent, b.Count(objstore.OpCopyPart))
+		}
+	}, inSmallParts)
+}
