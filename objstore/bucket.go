@@ -37,6 +37,18 @@ type Bucket interface {
 	// Errors: ErrPreconditionFailed, ErrNotFound (with IfMatch, key absent).
 	Delete(ctx context.Context, key string, cond Condition) error
 
+	// DeleteMany removes at most MaxDeletes objects of different keys in one request, each
+	// under the terms of Delete. The answer has an entry for each of the batch: nil if the object was removed, otherwise
+	// an OpError with its key.
+	//
+	// Where the store does not condition deletes, the implementation compares the ETags by
+	// Confirm first and sends the delete so that the server refuses it when it arrives
+	// later than DeleteExpiry. A server may take long over a batch: after an error that is
+	// not Refused, the delete of that key may still happen until BatchExpiry has passed.
+	// Errors: ErrPreconditionFailed, ErrNotFound (with IfMatch, key absent), ErrUnsupported
+	// (without BatchDelete).
+	DeleteMany(ctx context.Context, batch []Doomed) []error
+
 	// List returns one page of keys in ascending byte order.
 	List(ctx context.Context, opts ListOptions) (Page, error)
 
@@ -72,11 +84,15 @@ const (
 	MaxParts     = 10_000  // parts of one upload
 	MinPartSize  = 5 << 20 // bytes of every part but the last
 	MaxPutSize   = 5 << 30 // bytes of one Put or one part
+	MaxDeletes   = 1000    // keys of one DeleteMany, and of a page
 )
 
 // DeleteExpiry bounds how long after it was sent a delete can still take effect, on
 // stores that do not condition deletes.
 const DeleteExpiry = 5 * time.Second
+
+// BatchExpiry bounds how long after it was sent a DeleteMany can still take effect.
+const BatchExpiry = 4 * DeleteExpiry
 
 // Attributes are what an object carries beside its bytes.
 type Attributes struct {
@@ -113,6 +129,12 @@ type Condition struct {
 
 // None reports whether the condition is empty.
 func (c Condition) None() bool { return c == Condition{} }
+
+// Doomed names an object that DeleteMany is to remove.
+type Doomed struct {
+	Key     string
+	IfMatch string // ETag of the object; empty is any
+}
 
 // GetOptions select what Get reads.
 type GetOptions struct {
@@ -180,6 +202,8 @@ type Capabilities struct {
 	ConditionalComplete bool
 	// ConditionalDelete: Delete's IfMatch is honoured by the store itself.
 	ConditionalDelete bool
+	// BatchDelete: DeleteMany is there, and conditioned by the store if Delete is.
+	BatchDelete bool
 	// ListMetadata: List returns user metadata.
 	ListMetadata bool
 	// CopyPart: parts can be copied inside the store.

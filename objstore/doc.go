@@ -1,8 +1,8 @@
 // Package objstore is the contract between the filesystem and an object store.
 //
-// A [Bucket] is one S3 bucket, or a part of one seen through [WithPrefix]. What the
-// filesystem needs of S3 is here and nothing else is: objects with user metadata,
-// preconditions, ranges, listings and multipart uploads. The packages below it
+// A [Bucket] is one S3 bucket. What the filesystem needs of S3 is here and nothing else
+// is: objects with user metadata, preconditions, ranges, listings, multipart uploads and
+// deletes of many objects at once. The packages below it
 // (s3, memory) implement the contract; objstoretest checks it.
 //
 // # Keys

@@ -48,6 +48,7 @@ const (
 	OpGet            = "get"
 	OpPut            = "put"
 	OpDelete         = "delete"
+	OpDeleteMany     = "delete_many"
 	OpList           = "list"
 	OpCreateUpload   = "create_upload"
 	OpUploadPart     = "upload_part"
@@ -90,4 +91,4 @@ func Outcome(err error) string {
 var Outcomes = []string{"ok", "not_found", "precondition", "denied", "unavailable", "cancelled", "error"}
 
 // Ops lists the names of the requests.
-var Ops = []string{OpHead, OpGet, OpPut, OpDelete, OpList, OpCreateUpload, OpUploadPart, OpCopyPart, OpCompleteUpload, OpAbortUpload}
+var Ops = []string{OpHead, OpGet, OpPut, OpDelete, OpDeleteMany, OpList, OpCreateUpload, OpUploadPart, OpCopyPart, OpCompleteUpload, OpAbortUpload}

@@ -113,6 +113,15 @@ func (l *limited) Delete(ctx context.Context, key string, cond Condition) error 
 	return l.Bucket.Delete(ctx, key, cond)
 }
 
+func (l *limited) DeleteMany(ctx context.Context, batch []Doomed) []error {
+	release, err := l.write(ctx, OpDeleteMany, firstKey(batch))
+	if err != nil {
+		return allFailed(batch, cause(err))
+	}
+	defer release()
+	return l.Bucket.DeleteMany(ctx, batch)
+}
+
 func (l *limited) List(ctx context.Context, opts ListOptions) (Page, error) {
 	release, err := l.read(ctx, OpList, opts.Prefix)
 	if err != nil {

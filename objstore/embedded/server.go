@@ -53,6 +53,7 @@ func (s *Server) Capabilities() objstore.Capabilities {
 		ConditionalPut:      true,
 		ConditionalComplete: true,
 		ConditionalDelete:   true,
+		BatchDelete:         true,
 		CopyPart:            true,
 	}
 }

@@ -67,6 +67,7 @@ func New(opts Options) *Bucket {
 			ConditionalPut:      !without.ConditionalPut,
 			ConditionalComplete: !without.ConditionalComplete,
 			ConditionalDelete:   !without.ConditionalDelete,
+			BatchDelete:         !without.BatchDelete,
 			ListMetadata:        !without.ListMetadata,
 			CopyPart:            !without.CopyPart,
 			FileAndDirectory:    !without.FileAndDirectory,

@@ -19,6 +19,17 @@ func (b *Bucket) record(op, key string) []Fault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.requests = append(b.requests, Request{Op: op, Key: key})
+	return b.faultsLocked(op, key)
+}
+
+// faultsOf returns the faults of what is only a part of a request.
+func (b *Bucket) faultsOf(op, key string) []Fault {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.faultsLocked(op, key)
+}
+
+func (b *Bucket) faultsLocked(op, key string) []Fault {
 	var hit []Fault
 	for _, f := range b.faults {
 		if f.hits(op, key) {

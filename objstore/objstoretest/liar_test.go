@@ -17,7 +17,7 @@ import (
 
 // everything is what a memory bucket can do.
 var everything = objstore.Capabilities{
-	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true,
+	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true, BatchDelete: true,
 	ListMetadata: true, CopyPart: true, FileAndDirectory: true,
 }
 

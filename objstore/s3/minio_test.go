@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/xml"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -30,6 +32,7 @@ func TestMain(m *testing.M) {
 var minioCapabilities = objstore.Capabilities{
 	ConditionalPut:      true,
 	ConditionalComplete: true,
+	BatchDelete:         true,
 	ListMetadata:        true,
 	CopyPart:            true,
 }
@@ -136,22 +139,41 @@ func TestLateDeleteIsRefused(t *testing.T) {
 		}
 	}
 	put()
-	req, err := b.sign(t.Context(), request{method: http.MethodDelete, key: "late", expiry: time.Second})
+	one, err := b.sign(t.Context(), request{method: http.MethodDelete, key: "late", expiry: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	many, err := b.sign(t.Context(), request{
+		method: http.MethodPost, query: url.Values{"delete": {""}}, expiry: time.Second,
+		body: []byte("<Delete><Object><Key>late</Key></Object></Delete>"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(2100 * time.Millisecond) // the server's clock is a real one, in whole seconds
-	resp, err := b.client.Do(req)
+	refused := func(refusal error) {
+		t.Helper()
+		err := fail(t.Context(), objstore.OpDelete, "late", deleteError(refusal, objstore.Condition{}))
+		if !errors.Is(err, objstore.ErrUnavailable) || !strings.Contains(err.Error(), "clocks") {
+			t.Errorf("late delete: %v, want unavailable with a word about clocks", err)
+		}
+	}
+	resp, err := b.client.Do(one)
 	if err != nil {
 		t.Fatal(err)
 	}
-	refusal := errorOf(resp)
+	refused(errorOf(resp))
 	if err := resp.Body.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := fail(t.Context(), objstore.OpDelete, "late", deleteError(refusal, objstore.Condition{})); !errors.Is(err, objstore.ErrUnavailable) || !strings.Contains(err.Error(), "clocks") {
-		t.Errorf("late delete: %v, want unavailable with a word about clocks", err)
+	if resp, err = b.client.Do(many); err != nil {
+		t.Fatal(err)
 	}
+	var result deleteResult
+	if err := errors.Join(xml.NewDecoder(resp.Body).Decode(&result), resp.Body.Close()); err != nil || len(result.Error) != 1 {
+		t.Fatalf("late delete of many: %+v, error %v", result, err)
+	}
+	refused(refusalOf(result.Error[0]))
 	if _, err := b.Head(t.Context(), "late"); err != nil {
 		t.Errorf("the object is gone: %v", err)
 	}

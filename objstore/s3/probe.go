@@ -29,7 +29,7 @@ const probeCleanup = 10 * time.Second
 // reachable, no permission) is an error, and nothing is learnt.
 func (b *Bucket) Probe(ctx context.Context, prefix string) (objstore.Capabilities, error) {
 	p := &probe{
-		bucket: b.WithCapabilities(objstore.Capabilities{ConditionalDelete: true, ListMetadata: true}),
+		bucket: b.WithCapabilities(objstore.Capabilities{ConditionalDelete: true, BatchDelete: true, ListMetadata: true}),
 		prefix: prefix + "probe-" + rand.Text() + "/",
 	}
 	var caps objstore.Capabilities
@@ -41,6 +41,7 @@ func (b *Bucket) Probe(ctx context.Context, prefix string) (objstore.Capabilitie
 		{"conditional put", &caps.ConditionalPut, p.conditionalPut},
 		{"conditional complete", &caps.ConditionalComplete, p.conditionalComplete},
 		{"conditional delete", &caps.ConditionalDelete, p.conditionalDelete},
+		{"delete of many", &caps.BatchDelete, p.batchDelete},
 		{"listing with metadata", &caps.ListMetadata, p.listMetadata},
 		{"copying a part", &caps.CopyPart, p.copyPart},
 		{"file and directory", &caps.FileAndDirectory, p.fileAndDirectory},
@@ -61,6 +62,8 @@ func (b *Bucket) Probe(ctx context.Context, prefix string) (objstore.Capabilitie
 	if err := cmp.Or(errs...); err != nil {
 		return objstore.Capabilities{}, err
 	}
+	// A request without a condition is no substitute for one with it.
+	caps.BatchDelete = caps.BatchDelete && (p.batchCondition || !caps.ConditionalDelete)
 	return caps, nil
 }
 
@@ -88,10 +91,12 @@ const otherETag = "00000000000000000000000000000000"
 
 // probe is one run. Its objects have names of their own, so that the trials do not meet.
 type probe struct {
-	bucket  *Bucket
-	prefix  string
-	keys    sync.Map // key -> struct{}: all that may exist
-	uploads sync.Map // id -> key: all that may be open
+	bucket *Bucket
+	prefix string
+	keys   sync.Map // key -> struct{}: all that may exist
+	// batchCondition: batchDelete found that ETags are compared.
+	batchCondition bool
+	uploads        sync.Map // id -> key: all that may be open
 }
 
 // key names a scratch object, which will be removed.
@@ -182,6 +187,33 @@ func (p *probe) conditionalDelete(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// batchDelete: of two objects both, or only that with the right ETag, are removed by one
+// request.
+func (p *probe) batchDelete(ctx context.Context) (bool, error) {
+	kept, gone := p.key("many-1"), p.key("many-2")
+	if _, err := p.bucket.Put(ctx, kept, objstore.Bytes("x"), objstore.PutOptions{}); err != nil {
+		return false, err
+	}
+	obj, err := p.bucket.Put(ctx, gone, objstore.Bytes("x"), objstore.PutOptions{})
+	if err != nil {
+		return false, err
+	}
+	errs := p.bucket.DeleteMany(ctx, []objstore.Doomed{{Key: kept, IfMatch: otherETag}, {Key: gone, IfMatch: obj.ETag}})
+	if errs[1] != nil {
+		return false, errs[1]
+	}
+	if p.batchCondition, err = refused(errs[0]); err != nil {
+		return false, err
+	}
+	if _, err = p.bucket.Head(ctx, gone); err == nil {
+		return false, nil // it says that it did, and did not
+	}
+	if errors.Is(err, objstore.ErrNotFound) {
+		err = nil
+	}
+	return err == nil, err
 }
 
 // listMetadata: a listing has an object's user metadata.

@@ -1,7 +1,10 @@
 package s3
 
 import (
+	"bytes"
 	"context"
+	"crypto/md5" // what S3 asks for, not a protection
+	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -26,12 +29,13 @@ const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b785
 // errorBodyLimit is how much of an error answer is read, in bytes.
 const errorBodyLimit = 64 << 10
 
-// request is a request without a body.
+// request is a request with no body, or a small one.
 type request struct {
 	method string
 	key    string // empty is the bucket
 	query  url.Values
 	header http.Header
+	body   []byte // only with an expiry
 	// expiry, if not zero, is how long after signing the server still accepts it.
 	expiry time.Duration
 }
@@ -65,9 +69,18 @@ func (b *Bucket) sign(ctx context.Context, r request) (*http.Request, error) {
 	if len(r.query) > 0 {
 		address += "?" + s3utils.QueryEncode(r.query)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, address, nil)
+	var body io.Reader
+	if r.body != nil {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", objstore.ErrInvalid, err)
+	}
+	if r.body != nil {
+		// It is signed, and so the body cannot be exchanged.
+		sum := md5.Sum(r.body)
+		req.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
 	}
 	if r.expiry > 0 {
 		req = signer.PreSignV4(*req, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, b.region, int64(r.expiry/time.Second))

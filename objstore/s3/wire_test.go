@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/md5"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -569,5 +571,57 @@ func TestListingOneByOne(t *testing.T) {
 	}
 	if want := "a b/ c"; strings.Join(got, " ") != want {
 		t.Errorf("listed %q, want %q", got, want)
+	}
+}
+
+// TestDeleteMany: what is sent, and what an answer means for each key.
+func TestDeleteMany(t *testing.T) {
+	failed := func(key, code string) string {
+		return "<Error><Key>" + key + "</Key><Code>" + code + "</Code><Message>m</Message></Error>"
+	}
+	tests := []struct {
+		name    string
+		caps    objstore.Capabilities
+		answer  string
+		want    [2]error // nil: removed
+		matches bool     // the ETags are sent
+	}{
+		{"all", objstore.Capabilities{ConditionalDelete: true}, "<DeleteResult></DeleteResult>", [2]error{}, true},
+		{"compared here", objstore.Capabilities{}, "<DeleteResult></DeleteResult>", [2]error{}, false},
+		{"one fails", objstore.Capabilities{}, "<DeleteResult>" + failed("b", "InternalError") + "</DeleteResult>", [2]error{nil, objstore.ErrUnavailable}, false},
+		{"one differs", objstore.Capabilities{ConditionalDelete: true}, "<DeleteResult>" + failed("a", "PreconditionFailed") + "</DeleteResult>", [2]error{objstore.ErrPreconditionFailed, nil}, true},
+		{"one is locked", objstore.Capabilities{}, "<DeleteResult>" + failed("a", "AccessDenied") + "</DeleteResult>", [2]error{objstore.ErrAccessDenied, nil}, false},
+		{"another key", objstore.Capabilities{}, "<DeleteResult>" + failed("c", "InternalError") + "</DeleteResult>", [2]error{objstore.ErrUnavailable, objstore.ErrUnavailable}, false},
+		{"cut off", objstore.Capabilities{}, "<DeleteResult>", [2]error{objstore.ErrUnavailable, objstore.ErrUnavailable}, false},
+		{"something else", objstore.Capabilities{}, "<Error><Code>SlowDown</Code></Error>", [2]error{objstore.ErrUnavailable, objstore.ErrUnavailable}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var sent deleteRequest
+			tt.caps.BatchDelete = true
+			b := fake(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					_, _ = io.WriteString(w, `<ListBucketResult><Contents><Key>a</Key><ETag>"1"</ETag></Contents><Contents><Key>b</Key><ETag>"2"</ETag></Contents></ListBucketResult>`)
+					return
+				}
+				body, err := io.ReadAll(r.Body)
+				sum := md5.Sum(body)
+				if err = errors.Join(err, xml.Unmarshal(body, &sent)); err != nil || r.Method != http.MethodPost ||
+					r.URL.Query().Get("X-Amz-Expires") != "5" || r.Header.Get("Content-Md5") != base64.StdEncoding.EncodeToString(sum[:]) ||
+					!strings.Contains(r.URL.Query().Get("X-Amz-SignedHeaders"), "content-md5") {
+					t.Errorf("%s %s %v %q, error %v", r.Method, r.URL, r.Header, body, err)
+				}
+				_, _ = io.WriteString(w, tt.answer)
+			}).WithCapabilities(tt.caps)
+			errs := b.DeleteMany(t.Context(), []objstore.Doomed{{Key: "a", IfMatch: "1"}, {Key: "b", IfMatch: "2"}})
+			for i, err := range errs {
+				if !errors.Is(err, tt.want[i]) {
+					t.Errorf("key %d: %v, want %v", i, err, tt.want[i])
+				}
+			}
+			if len(sent.Object) != 2 || (sent.Object[0].ETag == `"1"`) != tt.matches {
+				t.Errorf("sent %+v", sent)
+			}
+		})
 	}
 }
