@@ -98,18 +98,18 @@ weight: build build-slim ## size, modules and memory of both programs
 	@.tools/weight bin/objvol bin/objvol-slim
 
 .PHONY: bench
-bench: FULL =
+bench: EXTENT = -limit 14m
 bench: measure ## the tables of a volume beside a local directory and a client of the store, within 15 minutes; ROWS=regexp ROUNDS=n
 
 .PHONY: bench-full
-bench-full: FULL = -full
+bench-full: EXTENT = -full
 bench-full: measure ## the same with the rows that take long
 
 .PHONY: measure
 measure: build minio # ROWS selects rows by name
 	@.tools/setup bench
 	@go build -o bin/bench ./cmd/bench
-	@.tools/leftovers bin/bench -objvol bin/objvol -rounds $(ROUNDS) -rows '$(ROWS)' $(FULL)
+	@.tools/leftovers bin/bench -objvol bin/objvol -rounds $(ROUNDS) -rows '$(ROWS)' $(EXTENT)
 
 .PHONY: bench-parts
 bench-parts: setup ## all benchmarks of single parts

@@ -24,7 +24,8 @@ type bench struct {
 	client      client // of the server, with nothing in between
 	sizes       sizes
 	rounds      int
-	filesystems []filesystem
+	end         time.Time    // nothing begins after it; zero is no such time
+	filesystems []filesystem // the first is objvol
 	progress    io.Writer
 
 	made     map[string]bool // fixtures
@@ -69,42 +70,77 @@ func storeAt(s server, endpoint string) store {
 	return store{Endpoint: endpoint, Bucket: benchBucket, AccessKey: s.AccessKey, SecretKey: s.SecretKey}
 }
 
-// run measures rows, one after the other, all sides of a row in turn. endpoint is where
-// the sides reach the server.
-func (b *bench) run(ctx context.Context, rows []row, endpoint string) []result {
-	var results []result
-	for _, r := range rows {
-		res := newResult(r)
-		for round := range b.rounds {
-			for _, side := range b.sides(round) {
-				begun := time.Now()
-				err := b.fixture(ctx, r)
-				if err == nil {
-					err = b.measure(ctx, &res, side, endpoint)
-				}
-				if ctx.Err() != nil {
-					return results
-				}
-				said := "ok"
-				if err != nil {
-					b.failures = append(b.failures, failure{r.name, side, round, err})
-					res.fail(side)
-					said = err.Error()
-				}
-				say(b.progress, "%s: round %d of %d: %s: %.1f s: %s\n", r.name, round+1, b.rounds, side, time.Since(begun).Seconds(), said)
-			}
-		}
-		results = append(results, res)
+// tables are what was measured so far.
+type tables struct {
+	near, far []result
+	resident  []residentResult
+}
+
+// run measures rows round by round, all sides of a row in turn, until there is no time
+// for another row. far is where the rows of the second table reach the server.
+func (b *bench) run(ctx context.Context, near, farRows []row, resident []residentRow, far string) tables {
+	var t tables
+	for _, r := range near {
+		t.near = append(t.near, newResult(r))
 	}
-	return results
+	for _, r := range farRows {
+		t.far = append(t.far, newResult(r))
+	}
+	for round := range b.rounds {
+		for i := range t.near {
+			b.measureRow(ctx, &t.near[i], round, b.server.Endpoint)
+		}
+		for i := range t.far {
+			b.measureRow(ctx, &t.far[i], round, far)
+		}
+		if round == 0 && b.timeLeft(ctx) {
+			t.resident = b.runResident(ctx, resident)
+		}
+	}
+	return t
+}
+
+// timeLeft reports whether something may still begin.
+func (b *bench) timeLeft(ctx context.Context) bool {
+	return ctx.Err() == nil && (b.end.IsZero() || time.Now().Before(b.end))
+}
+
+// measureRow does one round of a row. endpoint is where the sides reach the server.
+func (b *bench) measureRow(ctx context.Context, res *result, round int, endpoint string) {
+	if !b.timeLeft(ctx) {
+		return
+	}
+	for _, side := range b.sides(round) {
+		if side == clientName && !res.row.forClient() {
+			continue
+		}
+		begun := time.Now()
+		err := b.fixture(ctx, res.row)
+		if err == nil {
+			err = b.measure(ctx, res, side, endpoint)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		said := "ok"
+		if err != nil {
+			b.failures = append(b.failures, failure{res.row.name, side, round, err})
+			res.fail(side)
+			said = err.Error()
+		}
+		say(b.progress, "%s: round %d of %d: %s: %.1f s: %s\n", res.row.name, round+1, b.rounds, side, time.Since(begun).Seconds(), said)
+	}
 }
 
 // sides are in another order each round, but for the local directory, whose files tell
-// what the bucket of the others should have.
+// what the bucket of the others should have. The peers are in the first round alone, where
+// time is short.
 func (b *bench) sides(round int) []string {
 	names := []string{clientName}
-	for _, fs := range b.filesystems {
-		names = append(names, fs.name)
+	for i, fs := range b.filesystems {
+		if i == 0 || round == 0 || b.end.IsZero() {
+			names = append(names, fs.name)
+		}
 	}
 	turn := round % len(names)
 	return slices.Concat([]string{localName}, names[turn:], names[:turn])

@@ -28,6 +28,7 @@ type options struct {
 	rows    *regexp.Regexp
 	rounds  int
 	full    bool
+	limit   time.Duration
 	sizes   sizes
 	peers   []filesystem
 }
@@ -57,6 +58,7 @@ func parseFlags(args []string) (options, error) {
 	rows := flags.String("rows", "", "a regular `expression` that selects rows by name")
 	rounds := flags.Int("rounds", 3, "how `often` all sides do each row")
 	full := flags.Bool("full", false, "also the rows that take long")
+	limit := flags.Duration("limit", 0, "the `time` after which no row begins; 0 is none")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -68,7 +70,7 @@ func parseFlags(args []string) (options, error) {
 	if err == nil && *rounds < 1 {
 		err = errors.New("rounds: at least 1")
 	}
-	return options{program: path, dir: *dir, rows: selected, rounds: *rounds, full: *full, sizes: tableSizes, peers: peers()}, err
+	return options{program: path, dir: *dir, rows: selected, rounds: *rounds, full: *full, limit: *limit, sizes: tableSizes, peers: peers()}, err
 }
 
 // run measures on a MinIO of its own.
@@ -113,28 +115,39 @@ func measureOn(ctx context.Context, s server, opts options, out, progress io.Wri
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
+	p, err := startProxy(strings.TrimPrefix(s.Endpoint, "http://"), farDelay)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
 	begun := time.Now()
-	if len(near) > 0 {
-		say(out, "Seconds, or operations per second where it says IOPS; medians of %d rounds.\n\n", b.rounds)
-		writeTable(out, b.run(ctx, near, s.Endpoint), b.filesystems)
+	if opts.limit > 0 {
+		b.end = begun.Add(opts.limit)
 	}
-	if len(far) > 0 {
-		p, err := startProxy(strings.TrimPrefix(s.Endpoint, "http://"), farDelay)
-		if err != nil {
-			return err
-		}
-		say(out, "\n%v added to every request.\n\n", farDelay)
-		writeTable(out, b.run(ctx, far, "http://"+p.address()), b.filesystems)
-		if err := p.close(); err != nil {
-			return err
-		}
-	}
-	if len(resident) > 0 {
-		say(out, "\nA file whose content is all local, operations per second; medians of %d pairs.\n\n", b.sizes.Pairs)
-		writeResident(out, b.runResident(ctx, resident))
-	}
+	b.write(out, b.run(ctx, near, far, resident, "http://"+p.address()))
 	say(out, "\n%s\nIt took %v.\n", notes, time.Since(begun).Round(time.Second))
 	return errors.Join(ctx.Err(), b.report(out))
+}
+
+// write writes the tables that have rows.
+func (b *bench) write(out io.Writer, t tables) {
+	say(out, "Seconds, or operations per second where it says IOPS; medians of %d rounds", b.rounds)
+	if !b.end.IsZero() {
+		say(out, " or as many as there was time for; of others than local, client and objvol, of one")
+	}
+	say(out, ".\n")
+	if len(t.near) > 0 {
+		say(out, "\n")
+		writeTable(out, t.near, b.filesystems)
+	}
+	if len(t.far) > 0 {
+		say(out, "\n%v added to every request:\n\n", farDelay)
+		writeTable(out, t.far, b.filesystems)
+	}
+	if len(t.resident) > 0 {
+		say(out, "\nA file whose content is all local, operations per second, medians of %d pairs:\n\n", b.sizes.Pairs)
+		writeResident(out, t.resident)
+	}
 }
 
 // say writes a part of the report.

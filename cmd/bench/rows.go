@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // row is a piece of work that is done on every side: in a local directory, with a raw
 // client of the store, and on each filesystem.
 type row struct {
@@ -27,6 +29,11 @@ type phase struct {
 
 	targets []target // of the time until it returned
 	bucket  []target // of the time until it was in the bucket
+}
+
+// forClient reports whether a client of the store can do something like it.
+func (r row) forClient() bool {
+	return slices.ContainsFunc(r.phases, func(p phase) bool { return p.client != "" })
 }
 
 // nearRows are the first table.

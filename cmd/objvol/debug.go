@@ -86,6 +86,9 @@ func (s *servers) serveDebug(addr, stateDir string) error {
 	if err != nil {
 		return fmt.Errorf("debug: %w", err)
 	}
+	if l.Addr().Network() == "tcp" {
+		addr = l.Addr().String() // the port, where any was asked for
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

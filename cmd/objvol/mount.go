@@ -57,8 +57,8 @@ once. VOLUME is the place where "docker volume create VOLUME" would put it.
 		},
 	}
 	addOptionsFlag(cmd, &options)
-	addFlags(cmd, map[string]string{optMetricsAddr: off, optLogLevel: "warn"},
-		append(storeSettings, optStateDir, optCacheSize, optMetricsAddr, optLogLevel, optLogFormat, optStopTimeout)...)
+	addFlags(cmd, map[string]string{optMetricsAddr: off, optDebugAddr: off, optLogLevel: "warn"},
+		append(storeSettings, optStateDir, optCacheSize, optMetricsAddr, optDebugAddr, optLogLevel, optLogFormat, optStopTimeout)...)
 	return cmd
 }
 
@@ -129,6 +129,12 @@ func mount(cmd *cobra.Command, c config, spec driver.Spec, dir string) (err erro
 	defer func() { err = errors.Join(err, side.close()) }()
 	if err := side.serveMetrics(c.MetricsAddr, h.metrics.Handler()); err != nil {
 		return err
+	}
+	// debug.sock in the state directory is the driver's, which may share it.
+	if c.DebugAddr != "" {
+		if err := side.serveDebug(c.DebugAddr, c.StateDir); err != nil {
+			return err
+		}
 	}
 	l, err := mountWithin(ctx, m, spec, dir)
 	if err != nil {

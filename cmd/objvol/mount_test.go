@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,8 +24,13 @@ func TestMountCommand(t *testing.T) {
 	s := objstoretest.MinIO(t)
 	dir, state := mounttest.Dir(t), t.TempDir()
 	leaveNothing(t, dir)
-	p := startMount(t, s, state, "s3://photos/2024", dir)
+	p := startMount(t, s, state, "s3://photos/2024", dir, "--debug-addr", "127.0.0.1:0", "--log-level", "info")
 	mounttest.Run(t, dir, "write")
+	_, after, _ := strings.Cut(p.stderr.String(), "for=debug on=")
+	addr, _, _ := strings.Cut(after, "\n")
+	if debug := fetch(t, http.DefaultClient, http.MethodGet, "http://"+addr+"/debug/pprof/goroutine?debug=1", ""); !strings.Contains(debug, "goroutine profile") {
+		t.Error(debug)
+	}
 	if code := p.end(t, syscall.SIGTERM); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
