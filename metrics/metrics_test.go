@@ -66,7 +66,7 @@ func busy() *Metrics {
 		return State{
 			Mounted: true, References: 2, Failing: true,
 			DirtyBytes: 4096, DirtyFiles: 1, QueueLength: 3,
-			CacheBytes: 1 << 20, CacheHits: 7, CacheMisses: 2, Conflicts: 1,
+			CacheBytes: 1 << 20, CacheHits: 7, CacheMisses: 2, Conflicts: 1, Ahead: 9, AheadBytes: 90, Wasted: 3, WastedBytes: 30,
 			Hidden: map[string]int64{"empty component": 3, "component . or ..": 0},
 		}
 	})

@@ -18,6 +18,10 @@ type State struct {
 	CacheBytes  int64  // content on this host
 	CacheHits   uint64 // reads answered by the cache, since the volume was mounted
 	CacheMisses uint64 // reads that waited for the bucket, since the volume was mounted
+	Ahead       uint64 // small files fetched before anybody read them, since the volume was mounted
+	AheadBytes  uint64 // of those
+	Wasted      uint64 // those of them that nobody read in the end
+	WastedBytes uint64 // of those
 	Conflicts   uint64 // files kept under another name, since the volume was mounted
 
 	Hidden map[string]int64 // objects that no file can stand for, by reason, as far as they were listed

@@ -104,6 +104,10 @@ func newStateTable() []stateMetric {
 		define("cache_bytes", "Bytes of content in the local cache.", gauge, func(s State) float64 { return float64(s.CacheBytes) }),
 		define("cache_hits_total", "Reads that the local cache answered.", counter, func(s State) float64 { return float64(s.CacheHits) }),
 		define("cache_misses_total", "Reads that had to wait for the bucket.", counter, func(s State) float64 { return float64(s.CacheMisses) }),
+		define("prefetched_files_total", "Small files that were fetched before anybody read them.", counter, func(s State) float64 { return float64(s.Ahead) }),
+		define("prefetched_bytes_total", "Bytes of the small files that were fetched before anybody read them.", counter, func(s State) float64 { return float64(s.AheadBytes) }),
+		define("prefetched_files_wasted_total", "Files that were fetched ahead and that nobody read.", counter, func(s State) float64 { return float64(s.Wasted) }),
+		define("prefetched_bytes_wasted_total", "Bytes of the files that were fetched ahead and that nobody read.", counter, func(s State) float64 { return float64(s.WastedBytes) }),
 		define("conflicts_total", "Files kept under another name because the bucket's version was not ours.", counter, func(s State) float64 { return float64(s.Conflicts) }),
 	}
 }

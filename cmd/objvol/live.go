@@ -276,6 +276,10 @@ func (l *live) numbers(references int) metrics.State {
 		CacheBytes:  s.CacheBytes,
 		CacheHits:   uint64(s.CacheHits),
 		CacheMisses: uint64(s.CacheMiss),
+		Ahead:       uint64(s.Ahead),
+		AheadBytes:  uint64(s.AheadBytes),
+		Wasted:      uint64(s.Wasted),
+		WastedBytes: uint64(s.WastedBytes),
 		Conflicts:   uint64(s.Conflicts),
 		Hidden:      hiddenByReason(s.Hidden),
 	}

@@ -13,6 +13,7 @@ type Ledger struct {
 	mu      sync.Mutex
 	entries map[uint64]*account
 	total   int64     // bytes of all entries
+	pinned  int64     // of those that cannot be evicted
 	idle    list.List // of *account, those that can be evicted, last used in front
 }
 
@@ -36,6 +37,9 @@ func (l *Ledger) Set(ino uint64, bytes int64, evictable bool) {
 		a = &account{ino: ino}
 		l.entries[ino] = a
 	}
+	if a.place == nil {
+		l.pinned -= a.bytes
+	}
 	l.total += bytes - a.bytes
 	a.bytes = bytes
 	switch idle := evictable && bytes > 0; {
@@ -44,6 +48,9 @@ func (l *Ledger) Set(ino uint64, bytes int64, evictable bool) {
 	case !idle && a.place != nil:
 		l.idle.Remove(a.place)
 		a.place = nil
+	}
+	if a.place == nil {
+		l.pinned += bytes
 	}
 }
 
@@ -66,6 +73,8 @@ func (l *Ledger) Remove(ino uint64) {
 	}
 	if a.place != nil {
 		l.idle.Remove(a.place)
+	} else {
+		l.pinned -= a.bytes
 	}
 	l.total -= a.bytes
 	delete(l.entries, ino)
@@ -76,6 +85,13 @@ func (l *Ledger) Total() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.total
+}
+
+// Pinned returns the bytes of the inodes that cannot be evicted.
+func (l *Ledger) Pinned() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pinned
 }
 
 // Victims returns the inodes to evict, the longest unused first, so that the total

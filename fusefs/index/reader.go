@@ -107,6 +107,21 @@ func (r reader) Lookup(parent Ino, name string) (Ino, error) {
 	return e.ino, err
 }
 
+// Entry returns a name in a directory, ErrNotFound if it has no such name.
+func (r reader) Entry(parent Ino, name string) (Dirent, error) {
+	e, err := load(r, entryKey(parent, name), decodeEntry)
+	return Dirent{Cookie: e.cookie, Name: name, Ino: e.ino}, err
+}
+
+// DirentsByName walks the names of a directory that come after the given one, in the order
+// of their bytes.
+func (r reader) DirentsByName(parent Ino, after string, fn func(Dirent) bool) error {
+	return r.walk(append(entryKey(parent, after), 0), inoKey(tagEntry, parent+1), func(key, value []byte) (bool, error) {
+		e, err := decodeEntry(value)
+		return err == nil && fn(Dirent{Cookie: e.cookie, Name: string(key[9:]), Ino: e.ino}), err
+	})
+}
+
 // Dirents walks the names of a directory whose cookie is above the given one, in the order
 // of their cookies. Cookies are at least 3: 0 begins, 1 and 2 are free for "." and "..".
 func (r reader) Dirents(parent Ino, after uint64, fn func(Dirent) bool) error {

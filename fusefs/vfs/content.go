@@ -56,6 +56,9 @@ func (fs *FS) read(ctx context.Context, h *handle, off int64, buf []byte) (int, 
 		case len(missing) == 0:
 			if first {
 				fs.hits.Add(1)
+				if off == 0 {
+					fs.readFirst(h.ino, false)
+				}
 				err = fs.fetchAhead(h)
 			}
 			return got, err
@@ -82,7 +85,9 @@ func (fs *FS) fetch(ctx context.Context, h *handle, want extent.Range, ahead boo
 	}
 	t := fs.transfer(nd, n.Gen, want, h.window.demand(want, c.BaseLen))
 	defer nd.transfers.leave(t)
-	if ahead {
+	if ahead && want.Off == 0 && c.BaseLen <= walkFile {
+		fs.readFirst(h.ino, true)
+	} else if ahead {
 		if err := fs.fetchAhead(h); err != nil {
 			return err
 		}

@@ -76,6 +76,9 @@ type FS struct {
 	hidden  hiddenKeys
 	long    longDirs
 
+	walks      walks
+	neighbours chan struct{} // bounds the files under way that nobody asked for yet
+
 	aheads       atomic.Int64 // transfers under way that nobody waits for yet
 	hits, misses atomic.Int64
 	stale        atomic.Int64
@@ -95,6 +98,8 @@ func New(ctx context.Context, c Config) (*FS, error) {
 		listings: make(map[Ino]*flight),
 		evict:    make(chan struct{}, 1),
 		looks:    make(chan struct{}, looksAtOnce),
+
+		neighbours: make(chan struct{}, neighboursAtOnce),
 	}
 	fs.hidden = newHiddenKeys()
 	fs.notices.wake = make(chan struct{}, 1)
@@ -238,10 +243,13 @@ type State struct {
 	CacheBytes int64
 	CacheHits  int64 // reads answered from this host
 	CacheMiss  int64 // reads that asked the bucket
-	Stale      int64 // answers given although the bucket did not confirm them in time
-	Conflicts  int64
-	Hidden     map[layout.Hidden]int // keys of other tools that are not shown, as far as listings found them
-	LastError  error
+	// Small files that were fetched before anybody read them, and those of them that nobody
+	// read in the end; with their bytes.
+	Ahead, AheadBytes, Wasted, WastedBytes int64
+	Stale                                  int64 // answers given although the bucket did not confirm them in time
+	Conflicts                              int64
+	Hidden                                 map[layout.Hidden]int // keys of other tools that are not shown, as far as listings found them
+	LastError                              error
 }
 
 // State returns the numbers of now. It reads the queue of the index.
@@ -249,6 +257,8 @@ func (fs *FS) State() State {
 	s := State{
 		Queue: fs.wb.QueueLength(), CacheBytes: fs.ledger.Total(),
 		CacheHits: fs.hits.Load(), CacheMiss: fs.misses.Load(), Stale: fs.stale.Load(),
+		Ahead: fs.walks.fetched.Load(), AheadBytes: fs.walks.fetchedBytes.Load(),
+		Wasted: fs.walks.wasted.Load(), WastedBytes: fs.walks.wastedBytes.Load(),
 		Conflicts: fs.wb.Conflicts(), Hidden: fs.hiddenTotal(), LastError: fs.wb.LastError(),
 	}
 	if p, err := fs.wb.Pending(1); err == nil {
