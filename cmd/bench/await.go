@@ -8,17 +8,14 @@ import (
 	"time"
 )
 
-// awaitLimit is how long the bucket may take to get what was done.
-const awaitLimit = 3 * time.Minute
-
 // awaitBucket returns how long it took, from a time on, until a plain client listed in the
 // bucket exactly what want has: no name more or less, and the sizes. Only the end of the
 // listing is asked for again, from the first name that was not as it should be, and less
 // often than it takes time, so that watching takes little from who is watched. What has
 // then been seen is confirmed by a whole listing, whose time does not count.
-func awaitBucket(ctx context.Context, c client, prefix string, want manifest, markers bool, from time.Time) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, awaitLimit)
-	defer cancel()
+func awaitBucket(ctx context.Context, c client, prefix string, want manifest, markers bool, from time.Time, limit time.Duration) (time.Duration, error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	var (
 		got   = manifest{}
 		first string // the first name that differs; none, and all is listed
@@ -47,8 +44,10 @@ func awaitBucket(ctx context.Context, c client, prefix string, want manifest, ma
 		select {
 		case <-time.After(max(5*time.Millisecond, 3*listed.Sub(asked))):
 		case <-ctx.Done():
-			return 0, fmt.Errorf("after %v %d names in the bucket are not as they should be: %w\n%s",
-				awaitLimit, len(left), ctx.Err(), strings.Join(left[:min(len(left), 100)], "\n"))
+			return 0, ctx.Err()
+		case <-timer.C:
+			return 0, fmt.Errorf("%w, over %v: %d names in the bucket are not as they should be\n%s",
+				errSlow, limit, len(left), strings.Join(left[:min(len(left), 100)], "\n"))
 		}
 	}
 }

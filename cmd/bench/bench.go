@@ -111,7 +111,7 @@ func (b *bench) measureRow(ctx context.Context, res *result, round int, endpoint
 		return
 	}
 	for _, side := range b.sides(round) {
-		if side == clientName && !res.row.forClient() {
+		if res.slow[side] || side == clientName && !res.row.forClient() {
 			continue
 		}
 		begun := time.Now()
@@ -123,7 +123,12 @@ func (b *bench) measureRow(ctx context.Context, res *result, round int, endpoint
 			return
 		}
 		said := "ok"
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, errSlow) && side != objvolName && side != localName && side != clientName:
+			res.slow[side] = true
+			said = "slow"
+		default:
 			b.failures = append(b.failures, failure{res.row.name, side, round, err})
 			res.fail(side)
 			said = err.Error()
@@ -174,7 +179,7 @@ func (b *bench) fixturePrefix(r row) string {
 }
 
 func (b *bench) job(work, dir string) job {
-	return job{Work: work, Dir: dir, Threads: 1, Sizes: b.sizes, Archive: b.archive(), Local: b.source()}
+	return job{Work: work, Dir: dir, Threads: 1, Sizes: b.sizes, Archive: b.archive(), Local: b.source(), limit: ownLimit}
 }
 
 // place returns a name that was not used yet.
@@ -274,7 +279,7 @@ func (b *bench) measureClient(ctx context.Context, res *result, endpoint string)
 
 // clear removes what a side has left in the bucket, whatever became of the bench.
 func (b *bench) clear(prefix string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), awaitLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), ownLimit)
 	defer cancel()
 	return b.client.clear(ctx, prefix)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,8 @@ type job struct {
 	Store   store  // for works of the raw client; Dir is a prefix then
 	Archive string // the tar file of the works that take one
 	Shape   shape  // of the works on a resident file
+
+	limit time.Duration // until it counts as hanging
 }
 
 // outcome is what a child answers.
@@ -37,8 +40,14 @@ type outcome struct {
 	usage   usage
 }
 
-// childLimit is how long a child may take before it counts as hanging.
-const childLimit = 5 * time.Minute
+// errSlow is a job, or its way into the bucket, that took longer than it may.
+var errSlow = errors.New("takes too long")
+
+// The most that something may take.
+const (
+	ownLimit  = 5 * time.Minute // what is measured
+	peerLimit = time.Minute     // what it is compared with
+)
 
 // beChild does the job of a child and does not return.
 func beChild(text string) {
@@ -88,7 +97,7 @@ func (j job) run(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	limit := time.NewTimer(childLimit)
+	limit := time.NewTimer(j.limit)
 	defer limit.Stop()
 	select {
 	case <-p.ended:
@@ -97,7 +106,7 @@ func (j job) run(ctx context.Context) (outcome, error) {
 		return outcome{}, ctx.Err()
 	case <-limit.C:
 		j.end(p)
-		return outcome{}, fmt.Errorf("%s in %s hung for %v\n%s", j.Work, j.Dir, childLimit, stderr.Bytes())
+		return outcome{}, fmt.Errorf("%s in %s: %w, over %v\n%s", j.Work, j.Dir, errSlow, j.limit, stderr.Bytes())
 	}
 	if p.err != nil {
 		return outcome{}, fmt.Errorf("%s in %s: %w\n%s", j.Work, j.Dir, p.err, bytes.TrimSpace(stderr.Bytes()))

@@ -80,12 +80,17 @@ func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // withClient makes a work of what a client does below a prefix.
 func withClient(do func(client, context.Context, job) error) work {
-	return func(j job, _ *outcome) error {
+	return withCounts(func(c client, ctx context.Context, j job, _ *outcome) error { return do(c, ctx, j) })
+}
+
+// withCounts is withClient for what counts its operations.
+func withCounts(do func(client, context.Context, job, *outcome) error) work {
+	return func(j job, out *outcome) error {
 		c, err := j.Store.client()
 		if err != nil {
 			return err
 		}
-		return do(c, context.Background(), j)
+		return do(c, context.Background(), j, out)
 	}
 }
 
@@ -226,8 +231,9 @@ func (c client) readLarge(ctx context.Context, j job) error {
 	})
 }
 
-func (c client) readRandom(ctx context.Context, j job) error {
-	return parallel(j.Threads*j.Sizes.Reads, j.Threads, func(int) error {
+func (c client) readRandom(ctx context.Context, j job, out *outcome) error {
+	out.Ops = j.Threads * j.Sizes.Reads
+	return parallel(out.Ops, j.Threads, func(int) error {
 		offset := rand.Int64N(j.Sizes.Large/pageSize) * pageSize
 		return c.get(ctx, j.Dir+"large", offset, pageSize, &stamps{offset: offset})
 	})

@@ -52,7 +52,7 @@ func (b *bench) measureVolume(ctx context.Context, res *result, fs filesystem, e
 	}()
 	if fixture && fs.foreign {
 		j := b.job("copy", v.at.dir)
-		j.Local = b.fixtureDir(res.row)
+		j.Local, j.limit = b.fixtureDir(res.row), v.limit()
 		if _, err := j.run(ctx); err != nil {
 			return err
 		}
@@ -73,6 +73,14 @@ func (b *bench) measureVolume(ctx context.Context, res *result, fs filesystem, e
 		res.add(i, fs.name, m)
 	}
 	return nil
+}
+
+// limit is how long a work may take.
+func (v *volume) limit() time.Duration {
+	if v.fs.name == objvolName {
+		return ownLimit
+	}
+	return peerLimit
 }
 
 // listLeft is an error that says what the bucket has, for a row that failed.
@@ -110,7 +118,9 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 	}
 	own := b.client.sent.Load()
 
-	out, err := b.phaseJob(p, v.at.dir).run(ctx)
+	j := b.phaseJob(p, v.at.dir)
+	j.limit = v.limit()
+	out, err := j.run(ctx)
 	if err != nil {
 		return m, err
 	}
@@ -124,7 +134,7 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 			}
 			want = listed.Files
 		}
-		more, err := awaitBucket(ctx, b.client, v.at.prefix+"/", want, v.fs.markers, returned)
+		more, err := awaitBucket(ctx, b.client, v.at.prefix+"/", want, v.fs.markers, returned, v.limit())
 		if err != nil {
 			return m, err
 		}

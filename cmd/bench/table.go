@@ -25,12 +25,16 @@ func (l line) cell(side string) string {
 	switch {
 	case l.bad[side] && !ok:
 		return "failed"
+	case l.slow[side] && !ok:
+		return fmt.Sprintf("over %.0f", peerLimit.Seconds())
 	case !ok || m == 0:
 		return "–"
 	case l.bad[side]:
 		return number(m) + " (some failed)"
 	case l.ops:
 		return fmt.Sprintf("%.0f", m)
+	case m < 0.001:
+		return fmt.Sprintf("%.5f", m)
 	case m < 0.1:
 		return fmt.Sprintf("%.3f", m)
 	default:

@@ -58,7 +58,7 @@ var works = map[string]work{
 	"client write changed": withClient(client.writeChanged),
 	"client change":        withClient(client.changeAll),
 	"client change a part": withClient(client.changePart),
-	"client read random":   withClient(client.readRandom),
+	"client read random":   withCounts(client.readRandom),
 	"client create small":  withClient(client.createSmall),
 	"client read small":    withClient(client.readSmall),
 	"client create old":    withClient(client.createOld),
