@@ -65,6 +65,8 @@ func TestMain(m *testing.M) {
 		"write long":  writeLong,
 		"check long":  checkLong,
 		"write huge":  writeHuge,
+		"write over":  writeOver,
+		"check over":  checkOver,
 		"sync huge":   syncHuge,
 		"rename huge": renameHuge,
 		"check huge":  checkHuge,

@@ -246,19 +246,21 @@ func TestLongNames(t *testing.T) {
 // pattern is a stream of bytes that does not repeat.
 type pattern struct{ *rand.ChaCha8 }
 
-func newPattern() io.Reader {
+func newPattern(size int64) io.Reader {
 	var seed [32]byte
 	binary.LittleEndian.PutUint64(seed[:], 4711)
-	return io.LimitReader(pattern{rand.NewChaCha8(seed)}, hugeSize)
+	return io.LimitReader(pattern{rand.NewChaCha8(seed)}, size)
 }
 
-func writeHuge(dir string) (err error) {
-	f, err := os.Create(filepath.Join(dir, "new"))
+func writeHuge(dir string) (err error) { return writePattern(filepath.Join(dir, "new"), hugeSize) }
+
+func writePattern(path string, size int64) (err error) {
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.CopyBuffer(struct{ io.Writer }{f}, newPattern(), make([]byte, 1<<20))
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, newPattern(size), make([]byte, 1<<20))
 	return err
 }
 
@@ -284,17 +286,53 @@ func syncFile(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-func checkHuge(dir string) (err error) {
-	f, err := os.Open(filepath.Join(dir, "huge"))
+func checkHuge(dir string) error { return checkPattern(filepath.Join(dir, "huge"), hugeSize) }
+
+func checkPattern(path string, size int64) (err error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	got, err := sum(f)
-	if want, _ := sum(newPattern()); err == nil && got != want {
-		err = fmt.Errorf("huge has the sum %s, want %s", got, want)
+	if want, _ := sum(newPattern(size)); err == nil && got != want {
+		err = fmt.Errorf("%s has the sum %s, want %s", path, got, want)
 	}
 	return err
+}
+
+// overSize is more than fits into a state directory beside what stays free there, in bytes.
+const overSize = 330 << 20
+
+func writeOver(dir string) error { return writePattern(filepath.Join(dir, "over"), overSize) }
+
+func checkOver(dir string) error { return checkPattern(filepath.Join(dir, "over"), overSize) }
+
+// A file that is larger than the cache and the disk under it is written in one go, read by
+// the same host, and by another one.
+func TestFileLargerThanTheDisk(t *testing.T) {
+	s := objstoretest.MinIO(t)
+	for _, play := range []struct {
+		state string
+		names []string
+	}{
+		{filepath.Join(mounted(t, "tmpfs", "size=400m"), "state"), []string{"write over", "check over"}},
+		{filepath.Join(t.TempDir(), "state"), []string{"check over"}},
+	} {
+		at := filepath.Join(play.state, "mnt", "vol")
+		leaveNothing(t, at)
+		d := startServe(t, s, play.state, "--log-level", "info")
+		d.must("VolumeDriver.Create", `{"Name":"vol","Opts":{"cache-size":"64MiB"}}`)
+		d.must("VolumeDriver.Mount", `{"Name":"vol","ID":"a"}`)
+		for _, name := range play.names {
+			mounttest.Run(t, at, name)
+		}
+		d.must("VolumeDriver.Unmount", `{"Name":"vol","ID":"a"}`)
+		d.wantMemory()
+		if code := d.end(t, syscall.SIGTERM); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+	}
 }
 
 func sum(r io.Reader) (string, error) {
@@ -341,7 +379,7 @@ func TestLargeFile(t *testing.T) {
 	}
 	out, err := command(t.Context(), "sh", "-c", `curl --silent --show-error --fail --user "$0" --aws-sigv4 aws:amz:us-east-1:s3 "$1" | md5sum`,
 		s.AccessKey+":"+s.SecretKey, s.Endpoint+"/objvol/vol/huge")
-	if want, _ := sum(newPattern()); err != nil || !strings.HasPrefix(out, want) {
+	if want, _ := sum(newPattern(hugeSize)); err != nil || !strings.HasPrefix(out, want) {
 		t.Errorf("curl reads the sum %s, %v", out, err)
 	}
 }

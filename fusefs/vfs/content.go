@@ -33,11 +33,19 @@ func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, 
 		return 0, err
 	}
 	n, err := fs.read(ctx, h, off, buf)
+	if errors.Is(err, ErrNoSpace) {
+		if err = fs.makeRoom(ctx, h.node, fetchRoom); err == nil {
+			n, err = fs.read(ctx, h, off, buf)
+		}
+	}
 	if err == nil && !h.noAtime {
 		fs.accessed(h.ino)
 	}
 	return n, err
 }
+
+// fetchRoom is what a reader needs of a full disk, in bytes, to fetch something.
+const fetchRoom = 1 << 20
 
 // read reads what is on this host, and fetches what is not.
 func (fs *FS) read(ctx context.Context, h *handle, off int64, buf []byte) (int, error) {

@@ -29,6 +29,10 @@
 // few. Content files are replaced, not cleared: whoever still reads the old one reads
 // what was true when he began.
 //
+// On a full disk a writer waits (room.go): what is clean goes, and the file that is written
+// is sent as it is so far and leaves this host. It goes on in a new content file; at its
+// next upload the store copies what it has.
+//
 // # Names and freshness
 //
 // A directory is listed once into the index and again when it is older than the

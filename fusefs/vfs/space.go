@@ -74,16 +74,23 @@ func (fs *FS) evictor() {
 		case <-fs.evict:
 		}
 		for _, ino := range fs.ledger.Victims(fs.CacheSize) {
-			if err := fs.evictOne(Ino(ino)); err != nil {
-				fs.Log.Warn("content was not evicted", "inode", ino, "error", err)
-			}
+			fs.evictVictim(ino)
 		}
+	}
+}
+
+func (fs *FS) evictVictim(ino uint64) {
+	if err := fs.evictOne(Ino(ino)); err != nil {
+		fs.Log.Warn("content was not evicted", "inode", ino, "error", err)
 	}
 }
 
 // evictOne gives up an inode's local content if the bucket has it. Readers who began
 // before read the old file to their end; it is never cleared under them.
 func (fs *FS) evictOne(ino Ino) error {
+	// Who evicts after another one finds the space free that the other gave up.
+	fs.evicting.Lock()
+	defer fs.evicting.Unlock()
 	var file uint64
 	err := fs.Index.Update(func(tx *index.Tx) error {
 		n, err := tx.Inode(ino)

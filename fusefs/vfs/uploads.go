@@ -98,19 +98,23 @@ func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) 
 	return up, nil
 }
 
-// use reads from a content file, or from a private copy of it.
+// use reads from a content file, or from a private copy of it where there is space for one.
 func (u *upload) use(f *cache.File, done func()) error {
-	if !u.private {
-		u.file = f
-		u.close = func() error { done(); return nil }
-		return nil
+	if u.private {
+		copied, err := f.Snapshot()
+		if err == nil {
+			done()
+			u.file, u.close = copied, copied.Close
+			return nil
+		}
+		if !errors.Is(err, cache.ErrNoSpace) {
+			done()
+			return err
+		}
+		u.private = false
 	}
-	defer done()
-	copied, err := f.Snapshot()
-	if err != nil {
-		return noSpace(err)
-	}
-	u.file, u.close = copied, copied.Close
+	u.file = f
+	u.close = func() error { done(); return nil }
 	return nil
 }
 

@@ -69,12 +69,16 @@ type FS struct {
 	listings map[Ino]*flight
 	closed   bool
 
-	ledger  cache.Ledger
-	evict   chan struct{}
-	notices notices
-	looks   chan struct{} // bounds the attribute look-ups under way
-	hidden  hiddenKeys
-	long    longDirs
+	ledger cache.Ledger
+	evict  chan struct{}
+	// evicting is held while a file is evicted. It is taken before node.mu.
+	evicting sync.Mutex
+	// roomMaker holds a place for the one writer that makes room on a full disk.
+	roomMaker chan struct{}
+	notices   notices
+	looks     chan struct{} // bounds the attribute look-ups under way
+	hidden    hiddenKeys
+	long      longDirs
 
 	walks      walks
 	neighbours chan struct{} // bounds the files under way that nobody asked for yet
@@ -100,6 +104,7 @@ func New(ctx context.Context, c Config) (*FS, error) {
 		looks:    make(chan struct{}, looksAtOnce),
 
 		neighbours: make(chan struct{}, neighboursAtOnce),
+		roomMaker:  make(chan struct{}, 1),
 	}
 	fs.hidden = newHiddenKeys()
 	fs.notices.wake = make(chan struct{}, 1)

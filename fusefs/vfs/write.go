@@ -12,8 +12,9 @@ import (
 // sizeMax is the largest file that S3 can hold, in bytes: 10,000 parts of 5 GiB.
 const sizeMax = 10_000 * (5 << 30)
 
-// Write writes to an open file, beyond its end too.
-func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte) (int, error) {
+// Write writes to an open file, beyond its end too. Where the local disk is full it waits
+// until the bucket has what could go.
+func (fs *FS) Write(ctx context.Context, fh uint64, off int64, data []byte) (int, error) {
 	h, err := fs.handle(fh)
 	if err != nil {
 		return 0, err
@@ -24,7 +25,16 @@ func (fs *FS) Write(_ context.Context, fh uint64, off int64, data []byte) (int, 
 	if off+int64(len(data)) > sizeMax {
 		return 0, ErrTooBig
 	}
-	nd := h.node
+	written, err := fs.write(h.node, off, data)
+	for try := 0; errors.Is(err, ErrNoSpace) && try < roomTries; try++ {
+		if err = fs.makeRoom(ctx, h.node, int64(len(data))); err == nil {
+			written, err = fs.write(h.node, off, data)
+		}
+	}
+	return written, err
+}
+
+func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
 	n, c, err := fs.begun(nd, off, int64(len(data)))
