@@ -5,6 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 30s
 ROUNDS ?= 3
 ROWS ?=
+PEERS ?=
 REF ?= HEAD
 
 # setup puts a Go of its own into .tools/go where the machine has none that is new enough.
@@ -106,10 +107,10 @@ bench-full: EXTENT = -full
 bench-full: measure ## the same with the rows that take long
 
 .PHONY: measure
-measure: build minio # ROWS selects rows by name
+measure: build minio # ROWS selects rows by name, PEERS other filesystems; ^$$ is none
 	@.tools/setup bench
 	@go build -o bin/bench ./cmd/bench
-	@.tools/leftovers bin/bench -objvol bin/objvol -rounds $(ROUNDS) -rows '$(ROWS)' $(EXTENT)
+	@.tools/leftovers bin/bench -objvol bin/objvol -rounds $(ROUNDS) -rows '$(ROWS)' -peers '$(PEERS)' $(EXTENT)
 
 .PHONY: bench-parts
 bench-parts: setup ## all benchmarks of single parts

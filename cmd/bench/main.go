@@ -56,6 +56,7 @@ func parseFlags(args []string) (options, error) {
 	program := flags.String("objvol", "bin/objvol", "the `program` that is measured")
 	dir := flags.String("dir", os.TempDir(), "a `directory` on the disk that everything is to lie on")
 	rows := flags.String("rows", "", "a regular `expression` that selects rows by name")
+	beside := flags.String("peers", "", "a regular `expression` that selects other filesystems by name; ^$ is none")
 	rounds := flags.Int("rounds", 3, "how `often` all sides do each row")
 	full := flags.Bool("full", false, "also the rows that take long")
 	limit := flags.Duration("limit", 0, "the `time` after which no row begins; 0 is none")
@@ -66,11 +67,15 @@ func parseFlags(args []string) (options, error) {
 	if err != nil {
 		return options{}, err
 	}
+	others, err := regexp.Compile(*beside)
+	if err != nil {
+		return options{}, err
+	}
 	path, err := filepath.Abs(*program)
 	if err == nil && *rounds < 1 {
 		err = errors.New("rounds: at least 1")
 	}
-	return options{program: path, dir: *dir, rows: selected, rounds: *rounds, full: *full, limit: *limit, sizes: tableSizes, peers: peers()}, err
+	return options{program: path, dir: *dir, rows: selected, rounds: *rounds, full: *full, limit: *limit, sizes: tableSizes, peers: peers(others)}, err
 }
 
 // run measures on a MinIO of its own.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 )
 
 const objvolName = "objvol"
@@ -24,9 +25,9 @@ func objvol(program string) filesystem {
 	}}
 }
 
-// peers are those that are found on the PATH, with the options that their own guides
-// recommend for speed.
-func peers() []filesystem {
+// peers are those that are wanted and found on the PATH, with the options that their own
+// guides recommend for speed.
+func peers(wanted *regexp.Regexp) []filesystem {
 	var found []filesystem
 	for _, fs := range []filesystem{
 		{name: "geesefs", command: geesefs},
@@ -35,7 +36,7 @@ func peers() []filesystem {
 		{name: "rclone", command: rclone},
 		{name: "s3fs", command: s3fs},
 	} {
-		if _, err := exec.LookPath(fs.name); err == nil {
+		if _, err := exec.LookPath(fs.name); err == nil && wanted.MatchString(fs.name) {
 			found = append(found, fs)
 		}
 	}

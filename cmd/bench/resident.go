@@ -23,12 +23,16 @@ type shape struct {
 	Mapped bool // by a mapping, page by page
 }
 
-// pair is what a shape made of a local file and of one on a mount, one right after the
-// other: operations per second.
+// pair is what a shape made of a local file and of one on a mount, in turns of the two:
+// operations per second.
 type pair struct{ Local, Mount float64 }
 
-// shapeTime is how long each measurement of a shape takes.
-const shapeTime = 250 * time.Millisecond
+// A pair is made of many short turns, so that what the machine does beside it falls on
+// both.
+const (
+	turnTime = 25 * time.Millisecond
+	turns    = 10 // of each of the two, in a pair
+)
 
 // makeResident writes the file in both directories.
 func makeResident(j job, _ *outcome) error {
@@ -37,7 +41,7 @@ func makeResident(j job, _ *outcome) error {
 		writeLarge(filepath.Join(j.Local, "resident"), j.Shape.Size))
 }
 
-// measureResident measures in turn, and begins with the other one each time.
+// measureResident measures pairs.
 func measureResident(j job, out *outcome) error {
 	local, err := j.openAll(j.Local)
 	if err != nil {
@@ -49,23 +53,37 @@ func measureResident(j job, out *outcome) error {
 		return err
 	}
 	defer closeAll(mount)
-	for i := range j.Sizes.Pairs {
-		var p pair
-		turns := []func() error{
-			func() (err error) { p.Local, err = j.Shape.rate(local); return err },
-			func() (err error) { p.Mount, err = j.Shape.rate(mount); return err },
-		}
-		if i%2 == 1 {
-			turns[0], turns[1] = turns[1], turns[0]
-		}
-		for _, turn := range turns {
-			if err := turn(); err != nil {
-				return err
-			}
+	for range j.Sizes.Pairs {
+		p, err := j.Shape.pair(local, mount)
+		if err != nil {
+			return err
 		}
 		out.Pairs = append(out.Pairs, p)
 	}
 	return nil
+}
+
+// pair takes turns, and lets the other begin each time.
+func (s shape) pair(local, mount []*os.File) (pair, error) {
+	var localOps, mountOps, localTime, mountTime float64
+	turn := func(files []*os.File, ops, took *float64) error {
+		n, t, err := s.turn(files)
+		*ops += float64(n)
+		*took += t.Seconds()
+		return err
+	}
+	for i := range turns {
+		var err error
+		if i%2 == 0 {
+			err = errors.Join(turn(local, &localOps, &localTime), turn(mount, &mountOps, &mountTime))
+		} else {
+			err = errors.Join(turn(mount, &mountOps, &mountTime), turn(local, &localOps, &localTime))
+		}
+		if err != nil {
+			return pair{}, err
+		}
+	}
+	return pair{localOps / localTime, mountOps / mountTime}, nil
 }
 
 // openAll opens the file once for each thread, and reads it so that its pages are in
@@ -92,9 +110,9 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// rate has each thread use its file for shapeTime and returns the operations per second of
-// all.
-func (s shape) rate(files []*os.File) (float64, error) {
+// turn has each thread use its file for turnTime. It returns the operations of all, and
+// how long they took.
+func (s shape) turn(files []*os.File) (int64, time.Duration, error) {
 	var (
 		running sync.WaitGroup
 		stop    atomic.Bool
@@ -102,17 +120,17 @@ func (s shape) rate(files []*os.File) (float64, error) {
 		errs    = make([]error, len(files))
 		begun   = time.Now()
 	)
-	timer := time.AfterFunc(shapeTime, func() { stop.Store(true) })
+	timer := time.AfterFunc(turnTime, func() { stop.Store(true) })
 	defer timer.Stop()
 	for thread, f := range files {
 		running.Go(func() {
-			var n int64
-			n, errs[thread] = s.use(f, s.Size/int64(len(files))*int64(thread), &stop)
+			n, err := s.use(f, s.Size/int64(len(files))*int64(thread), &stop)
 			ops.Add(n)
+			errs[thread] = err
 		})
 	}
 	running.Wait()
-	return float64(ops.Load()) / time.Since(begun).Seconds(), errors.Join(errs...)
+	return ops.Load(), time.Since(begun), errors.Join(errs...)
 }
 
 // use reads or writes blocks until stop: anywhere, or one after the other from a place.
