@@ -20,7 +20,9 @@ type scan struct {
 	look   writeback.Listing
 	dir    Ino
 	folder layout.Folder
-	began  time.Time
+	// first: the directory was not listed before.
+	first bool
+	began time.Time
 	// asOf is when the oldest of the requests was sent whose answers it goes by.
 	asOf time.Time
 	// seen are the names that were listed, or of which this listing may not speak.
@@ -34,10 +36,15 @@ func (fs *FS) scan(dir Ino) (*scan, error) {
 	now := time.Now()
 	s := &scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, began: now, asOf: now, seen: make(map[string]bool), hidden: make(hiddenCounts)}
 	var err error
-	if s.folder, err = fs.folder(fs.Index, dir); err != nil {
+	var n index.Inode
+	if s.folder, err = fs.folder(fs.Index, dir); err == nil {
+		n, err = fs.Index.Inode(dir)
+	}
+	if err != nil {
 		s.look.End()
 	}
-	return s, err
+	s.first = n.Dir != nil && !n.Dir.Listed
+	return s, notExist(err)
 }
 
 // list brings the index up to date with a directory of the bucket.
@@ -61,20 +68,25 @@ func (fs *FS) list(ctx context.Context, dir Ino) error {
 	return s.finish()
 }
 
-// pages enters all pages of one listing.
+// pages enters all pages of one listing. The next one is asked for while one is entered.
 func (s *scan) pages(ctx context.Context, opts objstore.ListOptions) error {
-	for {
-		page, err := s.fs.Bucket.List(ctx, opts)
-		if err != nil {
+	page, err := s.fs.Bucket.List(ctx, opts)
+	for err == nil && page.Next != "" {
+		var next objstore.Page
+		opts.Token = page.Next
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() (err error) {
+			next, err = s.fs.Bucket.List(ctx, opts)
 			return err
-		}
-		if err := s.merge(ctx, page); err != nil {
-			return err
-		}
-		if opts.Token = page.Next; opts.Token == "" {
-			return nil
-		}
+		})
+		g.Go(func() error { return s.merge(ctx, page) })
+		err = g.Wait()
+		page = next
 	}
+	if err != nil {
+		return err
+	}
+	return s.merge(ctx, page)
 }
 
 // errMoved ends a listing whose directory was renamed or removed meanwhile.
@@ -112,8 +124,17 @@ func (s *scan) merge(ctx context.Context, page objstore.Page) error {
 			if err := s.stillThere(c); err != nil {
 				return err
 			}
+			vacant, err := s.vacant(c, batch)
+			if err != nil {
+				return err
+			}
 			for _, f := range batch {
-				if err := s.enter(c, f); err != nil {
+				if vacant && !s.seen[f.entry.Name] {
+					err = s.enterAbsent(c, f)
+				} else {
+					err = s.enter(c, f)
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -142,6 +163,33 @@ func (s *scan) found(key string, obj objstore.Object) found {
 		}
 	}
 	return f
+}
+
+// vacant reports whether the index has none of the names of a batch, and knows none of its
+// keys. Then nothing has to be looked up for each of them, which is most of the work.
+func (s *scan) vacant(c *change, batch []found) (bool, error) {
+	first, last := batch[0], batch[0]
+	for _, f := range batch {
+		if f.entry.Self {
+			return false, nil
+		}
+		first.key, last.key = min(first.key, f.key), max(last.key, f.key)
+		first.entry.Name, last.entry.Name = min(first.entry.Name, f.entry.Name), max(last.entry.Name, f.entry.Name)
+	}
+	vacant, err := c.VacantKeys(first.key, last.key)
+	if vacant && err == nil {
+		vacant, err = c.VacantNames(s.dir, first.entry.Name, last.entry.Name)
+	}
+	return vacant, err
+}
+
+// enterAbsent is enter for an entry of a vacant batch.
+func (s *scan) enterAbsent(c *change, f found) error {
+	s.seen[f.entry.Name] = true
+	if s.look.Overtaken(f.key) {
+		return nil
+	}
+	return s.enterUnknown(c, f, f.entry.Name)
 }
 
 // enter merges one entry.
@@ -188,18 +236,26 @@ func (s *scan) enterNew(c *change, f found, name string) error {
 	if _, known, err := c.Key(f.key); err != nil || known {
 		return err
 	}
+	return s.enterUnknown(c, f, name)
+}
+
+// enterUnknown enters a name that the index does not have, under a key that it does not
+// know.
+func (s *scan) enterUnknown(c *change, f found, name string) error {
 	if f.entry.Dir {
 		if left, err := s.isLeft(c, f); err != nil || left {
 			return err
 		}
-		return enterDir(c, s.dir, name)
+		return c.EnterNew(s.dir, name, vagueDir(c))
 	}
 	attr, _, foreign := layout.Decode(f.obj, false, s.fs.Defaults)
-	after, err := s.fs.wb.Import(c.Tx, s.dir, name, f.key, f.obj, attr, index.Foreign(foreign))
+	after, err := s.fs.wb.ImportAbsent(c.Tx, s.dir, name, f.key, f.obj, attr, index.Foreign(foreign))
 	if after != nil {
 		c.do(after)
 	}
-	s.changed(c, name)
+	if !s.first {
+		s.changed(c, name) // else the kernel remembers for a second at most that it is not there
+	}
 	return err
 }
 
@@ -219,11 +275,10 @@ func (s *scan) isLeft(c *change, f found) (left bool, err error) {
 	return left, err
 }
 
-// enterDir enters a directory that a common prefix shows. Its attributes are asked for
-// when somebody wants them.
-func enterDir(c *change, parent Ino, name string) error {
-	n := index.Inode{Ino: c.NewIno(), Mode: layout.TypeDir, Nlink: 1, Vague: true, Dir: &index.Dir{}}
-	return errors.Join(c.PutInode(n), c.Enter(parent, name, n.Ino))
+// vagueDir is a directory that a common prefix shows. Its attributes are asked for when
+// somebody wants them.
+func vagueDir(c *change) index.Inode {
+	return index.Inode{Ino: c.NewIno(), Mode: layout.TypeDir, Nlink: 1, Vague: true, Dir: &index.Dir{}}
 }
 
 // enterKnown merges an object of a known file.
@@ -274,7 +329,8 @@ func (s *scan) enterOther(c *change, f found, n index.Inode, again bool) error {
 	if after != nil {
 		c.do(after)
 	}
-	return enterDir(c, s.dir, name)
+	dir := vagueDir(c)
+	return errors.Join(c.PutInode(dir), c.Enter(s.dir, name, dir.Ino))
 }
 
 // marker merges the marker of a directory: of the one that is listed, or of one in it.

@@ -92,9 +92,13 @@ func TestFilesInOrder(t *testing.T) {
 				}
 				threads.Wait()
 				rounds := time.Since(begun) / (20 * time.Millisecond)
-				within(t, b, "read all files", budget{objstore.OpGet: count})
+				most := 0 // a thread that falls behind may find what was fetched given up
+				if name == "threads" {
+					most = count / 20
+				}
+				within(t, b, "read all files", budget{objstore.OpGet: count + most})
 				s := v.State()
-				if s.Ahead < count*9/10 || rounds > count/10 || s.Wasted > 0 {
+				if s.Ahead < count*9/10 || rounds > count/10 || s.Wasted > int64(most) {
 					t.Errorf("%d of %d files were fetched ahead, %d in vain; the reader waited for %d answers", s.Ahead, count, s.Wasted, rounds)
 				}
 			})

@@ -13,6 +13,15 @@ import (
 // name of a file. The key's record becomes its own. It is called inside index.Update; the
 // returned function, which may be nil, after the commit.
 func (w *Writeback) Import(tx *index.Tx, parent index.Ino, name, key string, obj objstore.Object, attr layout.Attr, foreign index.Foreign) (after func(), err error) {
+	return w.enter(tx, parent, name, key, obj, attr, foreign, false)
+}
+
+// ImportAbsent is Import where the caller knows that the directory does not have the name.
+func (w *Writeback) ImportAbsent(tx *index.Tx, parent index.Ino, name, key string, obj objstore.Object, attr layout.Attr, foreign index.Foreign) (after func(), err error) {
+	return w.enter(tx, parent, name, key, obj, attr, foreign, true)
+}
+
+func (w *Writeback) enter(tx *index.Tx, parent index.Ino, name, key string, obj objstore.Object, attr layout.Attr, foreign index.Foreign, absent bool) (after func(), err error) {
 	k := index.Key{Key: key, ETag: obj.ETag, LastModified: obj.LastModified, Size: obj.Size, Foreign: foreign, Bare: obj.ContentType == ""}
 	if layout.IsRecord(key) {
 		k.At = index.Name{Parent: parent, Name: name}
@@ -27,7 +36,11 @@ func (w *Writeback) Import(tx *index.Tx, parent index.Ino, name, key string, obj
 		n.Size = 0
 	}
 	k.Owner = n.Ino
-	err = errors.Join(tx.PutInode(n), tx.Enter(parent, name, n.Ino), tx.PutKey(k))
+	if absent {
+		err = errors.Join(tx.EnterNew(parent, name, n), tx.PutKey(k))
+	} else {
+		err = errors.Join(tx.PutInode(n), tx.Enter(parent, name, n.Ino), tx.PutKey(k))
+	}
 	if err == nil && isRegular(n) {
 		err = tx.PutContent(n.Ino, index.ObjectContent(n.PlacedGen, n.Size))
 	}
