@@ -17,7 +17,8 @@ var ErrNoSpace = errors.New("no space left for content files")
 
 // Cache is the folder of a volume's content files.
 type Cache struct {
-	dir string
+	dir    string
+	smalls smalls
 }
 
 // Open makes the folder (0700) if it is not there; the folder above it must be.
@@ -32,7 +33,11 @@ func Open(dir string) (*Cache, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s: %w", dir, unix.ENOTDIR)
 	}
-	return &Cache{dir: dir}, nil
+	c := &Cache{dir: dir}
+	if err := c.smalls.load(filepath.Join(dir, "small")); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Create makes a new, empty content file. Errors: fs.ErrExist, ErrNoSpace.
@@ -49,28 +54,35 @@ func (c *Cache) Create(ino, gen uint64) (*File, error) {
 	if err != nil {
 		return nil, noSpace(err)
 	}
-	return &File{f: f}, nil
+	return newFile(f), nil
 }
 
 // OpenFile opens a content file for reading and writing. Errors: fs.ErrNotExist.
 func (c *Cache) OpenFile(ino, gen uint64) (*File, error) {
+	if IsSmall(gen) {
+		return c.smalls.open(gen)
+	}
 	f, err := os.OpenFile(c.path(ino, gen), os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &File{f: f}, nil
+	return newFile(f), nil
 }
 
 // Remove unlinks a content file; one that is not there is fine. Open descriptors and
 // mappings keep its bytes until they end.
 func (c *Cache) Remove(ino, gen uint64) error {
+	if IsSmall(gen) {
+		c.smalls.remove(gen)
+		return nil
+	}
 	if err := os.Remove(c.path(ino, gen)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// Walk calls fn for every content file, for sweeping leftovers at the start, and ends
+// Walk calls fn for every content file of its own, for sweeping leftovers at the start, and ends
 // with fn's first error. fn may remove the file. Files of other names are passed over.
 func (c *Cache) Walk(fn func(ino, gen uint64, path string) error) error {
 	shards, err := os.ReadDir(c.dir)

@@ -13,6 +13,22 @@
 // of another content (hard-cases 6). Replacing content means a new generation and a Remove
 // of the old one, which keeps mappings of the old file alive (hard-cases 1).
 //
+// # Small contents
+//
+// To make, open and remove a file costs a disk many times what it costs to write a few
+// bytes. Contents of at most [SmallMost] bytes lie beside each other in shared files,
+//
+//	<dir>/small/<number>
+//
+// each in a slot of its own, whose number is part of the generation ([IsSmall]). The slots
+// are sparse. A slot is given out once, by the process that made the file: it names one
+// content for ever too. A shared file goes with the last content in it that is wanted;
+// until then [Cache.Reclaim] makes holes of the others, when nobody reads them any more and
+// the index has durably forgotten them, because what comes back with a power cut must be
+// missed, not read as zeros. Which contents of an earlier process are wanted only the index
+// knows, and tells by [Cache.Keep]. The kernel itself cannot be given a slot as a file: who
+// is to read past us needs a file of his own.
+//
 // A hole reads as zeros and says nothing else: whether zeros are content or only missing
 // is known by the index. The caller commits "not resident" there before it punches or
 // removes (hard-cases 4).
@@ -25,5 +41,5 @@
 // evicts can ask the index first.
 //
 // Everything here may be called from many goroutines at once. The package holds no lock
-// over I/O.
+// over I/O, but for making, opening and removing a shared file.
 package cache

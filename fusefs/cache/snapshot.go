@@ -15,6 +15,9 @@ import (
 // be kept away or noticed by comparing Stat before and after. The caller closes it.
 // Errors: ErrNoSpace.
 func (f *File) Snapshot() (*os.File, error) {
+	if err := f.within(0, 0); err != nil {
+		return nil, err
+	}
 	dst, err := os.OpenFile(filepath.Dir(f.f.Name()), unix.O_TMPFILE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, noSpace(err)
@@ -27,6 +30,10 @@ func (f *File) Snapshot() (*os.File, error) {
 
 // copyTo fills an empty file.
 func (f *File) copyTo(dst *os.File) error {
+	if f.isSmall() {
+		_, err := f.copyRange(dst, f.at, 0, f.room)
+		return err
+	}
 	if f.clone(dst) == nil {
 		return nil
 	}
@@ -80,14 +87,17 @@ func (f *File) seek(off int64, whence int) (found int64, err error) {
 // CopyRange copies n bytes to a place in another content file, or elsewhere in this one,
 // sharing blocks where the file system can. Errors: ErrNoSpace, io.ErrUnexpectedEOF.
 func (f *File) CopyRange(dst *File, off, to, n int64) error {
-	copied, err := f.copyRange(dst.f, off, to, n)
+	if err := errors.Join(f.within(off, n), dst.within(to, n)); err != nil {
+		return err
+	}
+	copied, err := f.copyRange(dst.f, f.at+off, dst.at+to, n)
 	if err == nil && copied < n {
 		err = io.ErrUnexpectedEOF
 	}
 	return noSpace(err)
 }
 
-// copyRange copies n bytes, or up to the end of the file, inside the kernel where that
+// copyRange copies n bytes of the files as they are on the disk, or up to the end, inside the kernel where that
 // works.
 func (f *File) copyRange(dst *os.File, off, to, n int64) (done int64, err error) {
 	for done < n {

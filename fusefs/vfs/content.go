@@ -258,26 +258,15 @@ func (fs *FS) readObject(ctx context.Context, n index.Inode, off, length int64) 
 	return buf, nil
 }
 
-// contentFile makes an inode's content file if it has none. The caller holds nd.mu.
-func (fs *FS) contentFile(nd *node, c index.Content) (index.Content, error) {
-	if c.File != 0 {
-		return c, nil
+// contentFile makes an inode's content file if it has none that can hold everything below
+// end. The caller holds nd.mu.
+func (fs *FS) contentFile(nd *node, c index.Content, end int64) (index.Content, error) {
+	file := c.File
+	c, err := fs.localFile(nd, c, end)
+	if err != nil || c.File == file {
+		return c, err
 	}
-	gen := newContentFile()
-	if err := nd.create(fs.Cache, gen); err != nil {
-		return c, noSpace(err)
-	}
-	err := fs.Index.Update(func(tx *index.Tx) error {
-		now, err := tx.Content(nd.ino)
-		if err != nil {
-			return err
-		}
-		now.File = gen
-		now.Resident = extent.Set{}
-		c = now
-		return tx.PutContent(nd.ino, now)
-	})
-	return c, err
+	return fs.recordFile(nd, c)
 }
 
 // fetchAll fetches absent ranges, a few parts at once.

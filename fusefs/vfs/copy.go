@@ -83,7 +83,7 @@ func (fs *FS) copyLocal(src *node, off int64, dst *node, at, n int64) (int64, []
 // copyFilled copies ranges between content files, by so much further on, where n bytes from
 // at change.
 func (fs *FS) copyFilled(src *node, c index.Content, dst *node, at, n int64, ranges []extent.Range, by int64) error {
-	_, to, err := fs.begun(dst, at, n)
+	into, to, err := fs.begun(dst, at, n)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,15 @@ func (fs *FS) copyFilled(src *node, c index.Content, dst *node, at, n int64, ran
 	if err := fs.free(need); err != nil {
 		return err
 	}
-	if to, err = fs.contentFile(dst, to); err != nil {
+	end := max(into.Size, at+n)
+	if !cache.IsSmall(c.File) {
+		end = sizeMax // what was only reserved there may become a hole: see keepSmall
+	}
+	if to, err = fs.contentFile(dst, to, end); err != nil {
 		return err
+	}
+	if src == dst {
+		c = to // which may have moved
 	}
 	return withFiles(fs.Cache, src, c.File, dst, to.File, func(f, g *cache.File) error {
 		for _, r := range ranges {

@@ -87,7 +87,7 @@ func (fs *FS) allocate(nd *node, off, n, end int64) error {
 	if err != nil {
 		return err
 	}
-	if c, err = fs.contentFile(nd, c); err != nil {
+	if c, err = fs.contentFile(nd, c, sizeMax); err != nil {
 		return err
 	}
 	f, done, err := nd.open(fs.Cache, c.File)

@@ -29,9 +29,9 @@ func (fs *FS) keep(nd *node, gen uint64, off int64, bytes []byte) (file uint64, 
 			return file, err
 		}
 		nd.mu.Lock()
-		_, c, err := fs.content(nd.ino)
+		n, c, err := fs.content(nd.ino)
 		if err == nil {
-			_, err = fs.contentFile(nd, c)
+			_, err = fs.contentFile(nd, c, max(n.Size, c.BaseLen))
 		}
 		nd.mu.Unlock()
 		if err != nil {
@@ -114,10 +114,11 @@ func (fs *FS) keepNew(nd *node, gen uint64, bytes []byte) (kept bool, err error)
 	if err != nil || c.File != 0 || superseded(n, gen) || len(c.Absent(0, c.BaseLen)) != 1 {
 		return false, err
 	}
-	file := newContentFile()
-	if err := nd.create(fs.Cache, file); err != nil {
-		return false, noSpace(err)
+	local, err := fs.localFile(nd, c, int64(len(bytes)))
+	if err != nil {
+		return false, err
 	}
+	file := local.File
 	f, done, err := nd.open(fs.Cache, file)
 	if err != nil {
 		return false, err

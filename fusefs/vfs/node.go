@@ -101,10 +101,23 @@ func (n *node) create(c *cache.Cache, gen uint64) error {
 	if err != nil {
 		return err
 	}
+	n.use(f, gen)
+	return nil
+}
+
+// createSmall makes a content in a shared file and returns its generation.
+func (n *node) createSmall(c *cache.Cache) (uint64, error) {
+	f, gen, err := c.CreateSmall()
+	if err == nil {
+		n.use(f, gen)
+	}
+	return gen, err
+}
+
+func (n *node) use(f *cache.File, gen uint64) {
 	n.files.Lock()
 	defer n.files.Unlock()
 	n.replaceLocked(&sharedFile{File: f, gen: gen, uses: 1})
-	return nil
 }
 
 func (n *node) useLocked() (*cache.File, func(), error) {

@@ -1,6 +1,8 @@
 package vfs
 
 import (
+	"time"
+
 	"objvol/fusefs/index"
 	"objvol/fusefs/writeback"
 )
@@ -65,17 +67,39 @@ func (fs *FS) wakeEvictor() {
 	}
 }
 
+const (
+	// reclaimEvery is how often the space of small contents that were removed is given
+	// back, unless they are fewer than reclaimLeast and there is space.
+	reclaimEvery = 10 * time.Second
+	reclaimLeast = 256
+)
+
 // evictor keeps clean content within CacheSize.
 func (fs *FS) evictor() {
+	tick := time.NewTicker(reclaimEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-fs.ctx.Done():
 			return
+		case <-tick.C:
 		case <-fs.evict:
 		}
 		for _, ino := range fs.ledger.Victims(fs.CacheSize) {
 			fs.evictVictim(ino)
 		}
+		fs.reclaim()
+	}
+}
+
+// reclaim gives back the space of small contents that were removed, if it is worth it.
+func (fs *FS) reclaim() {
+	unused := fs.Cache.Unused()
+	if unused == 0 || unused < reclaimLeast && fs.free(roomGrain) == nil {
+		return
+	}
+	if err := fs.Cache.Reclaim(fs.Index.Sync); err != nil {
+		fs.Log.Warn("space on the local disk was not given back", "error", err)
 	}
 }
 

@@ -24,6 +24,7 @@ func (v *volume) tmpfile(dir vfs.Ino, text string) (vfs.Ino, uint64) {
 // contentFiles counts the content files on this host.
 func (v *volume) contentFiles() int {
 	v.t.Helper()
+	want(v.t, v.Cache.Reclaim(v.Index.Sync))
 	count := 0
 	want(v.t, filepath.WalkDir(filepath.Join(v.dir, "data"), func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {

@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"objvol/fusefs/cache"
 	"objvol/fusefs/index"
@@ -58,6 +61,8 @@ type Config struct {
 type FS struct {
 	Config
 	wb *writeback.Writeback
+
+	rebooted bool // since the volume was last open
 
 	ctx    context.Context // of everything that outlives a request
 	cancel context.CancelFunc
@@ -170,6 +175,7 @@ func (fs *FS) reboot() error {
 	if string(last) == fs.BootID {
 		return nil
 	}
+	fs.rebooted = len(last) > 0
 	var clean, dirty []Ino
 	err = fs.Index.Contents(func(ino Ino, c index.Content) bool {
 		if n, err := fs.Index.Inode(ino); err == nil && c.File != 0 {
@@ -220,10 +226,13 @@ func (fs *FS) sweep() error {
 			return err
 		}
 	}
-	wanted := make(map[Ino]uint64)
+	lost := make(map[Ino]uint64)
 	err := fs.Index.Contents(func(ino Ino, c index.Content) bool {
 		if c.File != 0 {
-			wanted[ino] = c.File
+			if err := fs.keepSmall(ino, c); err != nil {
+				fs.Log.Error("content was lost with the power, before it was synced", "inode", uint64(ino), "error", err)
+				lost[ino] = c.File
+			}
 			n, err := fs.Index.Inode(ino)
 			fs.ledger.Set(uint64(ino), c.Resident.Size(), err == nil && isClean(n))
 		}
@@ -232,12 +241,37 @@ func (fs *FS) sweep() error {
 	if err != nil {
 		return err
 	}
+	for ino, file := range lost {
+		if err := fs.Cache.Remove(uint64(ino), file); err != nil {
+			return err
+		}
+	}
+	fs.Cache.Kept()
 	return fs.Cache.Walk(func(ino, gen uint64, _ string) error {
-		if wanted[Ino(ino)] == gen {
-			return nil
+		if c, err := fs.Index.Content(Ino(ino)); err != nil || c.File == gen {
+			return err
 		}
 		return fs.Cache.Remove(ino, gen)
 	})
+}
+
+// keepSmall keeps what an inode has in a shared file. After another boot it reports what a
+// power cut took: there zeros would be read, where a file of its own ends early.
+func (fs *FS) keepSmall(ino Ino, c index.Content) (lost error) {
+	if !cache.IsSmall(c.File) || !fs.Cache.Keep(c.File) || !fs.rebooted {
+		return nil
+	}
+	f, err := fs.Cache.OpenFile(uint64(ino), c.File)
+	if err != nil {
+		return nil // who needs it meets the error again
+	}
+	defer func() { _ = f.Close() }() // read only
+	for _, r := range c.Resident.Ranges() {
+		if hole, err := f.Find(r.Off, false); err == nil && hole < r.End || errors.Is(err, unix.ENXIO) {
+			return fmt.Errorf("%w at %d of %d bytes", io.ErrUnexpectedEOF, hole, r.End)
+		}
+	}
+	return nil
 }
 
 // State are the numbers of a volume that metrics and status show.
@@ -286,6 +320,7 @@ func (fs *FS) Close() {
 	for _, n := range fs.nodes {
 		n.closeFile()
 	}
+	fs.Cache.Close()
 }
 
 // begin announces work that Close waits for until its tasks.Done; after Close it is not

@@ -41,10 +41,11 @@ func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if c, err = fs.contentFile(nd, c); err != nil {
+	if err := fs.room(nd, c, off, int64(len(data))); err != nil {
 		return 0, err
 	}
-	if err := fs.room(nd, c, off, int64(len(data))); err != nil {
+	file := c.File
+	if c, err = fs.localFile(nd, c, max(n.Size, off+int64(len(data)))); err != nil {
 		return 0, err
 	}
 	f, done, err := nd.open(fs.Cache, c.File)
@@ -53,10 +54,13 @@ func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
 	}
 	defer done()
 	written, err := f.WriteAt(data, off)
-	if written == 0 {
-		return 0, noSpace(err)
+	if written > 0 {
+		return written, fs.wrote(nd, n, c, off, int64(written))
 	}
-	return written, fs.wrote(nd, n, c, off, int64(written))
+	if c.File != file {
+		fs.leftFile(nd, c.File) // it is recorded nowhere
+	}
+	return 0, noSpace(err)
 }
 
 // begun records, before n bytes from off change, that the content differs from the bucket's,
@@ -114,7 +118,7 @@ func grains(off, n, grain int64) (int64, int64) {
 	return first, (off+n+grain-1)/grain*grain - first
 }
 
-// wrote records what a write has changed: what is resident, the size and the times. The
+// wrote records what a write has changed: the file, what is resident, the size, the times. The
 // clock ticks every few milliseconds, so that most writes into resident bytes change
 // nothing that must be recorded. The caller holds nd.mu.
 func (fs *FS) wrote(nd *node, n index.Inode, c index.Content, off, length int64) error {
@@ -123,6 +127,7 @@ func (fs *FS) wrote(nd *node, n index.Inode, c index.Content, off, length int64)
 	if resident && off+length <= n.Size && n.Mtime.Equal(now) {
 		return nil
 	}
+	var old uint64
 	err := fs.Index.Update(func(tx *index.Tx) error {
 		n, err := tx.Inode(nd.ino)
 		if err != nil {
@@ -133,13 +138,17 @@ func (fs *FS) wrote(nd *node, n index.Inode, c index.Content, off, length int64)
 		if err := tx.PutInode(n); err != nil || resident {
 			return err
 		}
-		if c, err = tx.Content(nd.ino); err != nil {
+		is, err := tx.Content(nd.ino)
+		if err != nil {
 			return err
 		}
-		c.Fill(off, length)
+		old = moved(&is, c)
+		is.Fill(off, length)
+		c = is
 		return tx.PutContent(nd.ino, c)
 	})
 	if err == nil && !resident {
+		fs.leftFile(nd, old)
 		fs.account(n, c)
 	}
 	return err
