@@ -68,7 +68,7 @@ func scribble(t *testing.T, program []byte) {
 	kind := s.draw(8)
 	without.CopyPart = kind == 7
 	without.ConditionalDelete = kind&1 != 0
-	s.bucket = memory.New(memory.Options{Without: without, ContentETags: s.draw(2) == 0, MinPartSize: smallPart})
+	s.bucket = memory.New(memory.Options{Without: without, ContentETags: s.draw(2) == 0, MinPartSize: smallPart / 3})
 	keep := int64(1 << 30)
 	if s.draw(3) == 0 {
 		keep = 100 // what is clean goes

@@ -31,7 +31,7 @@ func (v *volume) writeAt(p string, off int64, data string) {
 func TestRefusedCopyOfAPart(t *testing.T) {
 	t.Parallel()
 	for _, cause := range []error{objstore.ErrInvalid, objstore.ErrPreconditionFailed, objstore.ErrNotFound} {
-		b := memory.New(memory.Options{MinPartSize: smallPart})
+		b := memory.New(memory.Options{MinPartSize: smallPart / 3})
 		bubble(t, b, func(v *volume) {
 			b.Set("v/a", []byte(parts(8)), objstore.Attributes{})
 			b.Inject(memory.Fault{Op: objstore.OpCopyPart, Count: memory.Forever, Err: cause})
@@ -51,7 +51,7 @@ func TestRefusedCopyOfAPart(t *testing.T) {
 // with what this host has of it (hard-cases 22).
 func TestPartsOfAReplacedObject(t *testing.T) {
 	t.Parallel()
-	b := memory.New(memory.Options{MinPartSize: smallPart})
+	b := memory.New(memory.Options{MinPartSize: smallPart / 3})
 	bubble(t, b, func(v *volume) {
 		b.Set("v/a", []byte(parts(8)), objstore.Attributes{})
 		v.writeAt("a", 2*smallPart, "changed")
@@ -74,7 +74,7 @@ func TestPartsOfAReplacedObject(t *testing.T) {
 // (hard-cases 8, 22).
 func TestPartsOfAMovedFile(t *testing.T) {
 	t.Parallel()
-	b := memory.New(memory.Options{MinPartSize: smallPart})
+	b := memory.New(memory.Options{MinPartSize: smallPart / 3})
 	bubble(t, b, func(v *volume) {
 		b.Set("v/a", []byte(parts(8)), objstore.Attributes{})
 		b.Set("v/b", []byte(strings.ToUpper(parts(8))), objstore.Attributes{})
@@ -97,7 +97,7 @@ func TestPartsOfAMovedFile(t *testing.T) {
 // before it is copied, and what was written meanwhile is sent the next time.
 func TestPartsOfARestlessFile(t *testing.T) {
 	t.Parallel()
-	b := memory.New(memory.Options{MinPartSize: smallPart})
+	b := memory.New(memory.Options{MinPartSize: smallPart / 3})
 	bubble(t, b, func(v *volume) {
 		v.write("a", parts(8))
 		v.drain()

@@ -60,21 +60,30 @@ func divide(total, size int64, copied bool) []piece {
 	return all
 }
 
+// finer is what a part is divided by where some of it is copied: a small change sends no
+// more than it must. It leaves the least size of a part that a store takes.
+const finer = 3
+
 // sentChanged are the pieces of a content of which only what may differ from the object
-// that the inode has is sent. Neighbours that are copied are one piece, up to copyPart:
-// where a store wants all parts to be of one size, it refuses, and all is sent.
+// that the inode has is sent. Neighbours of one kind are one piece, up to a size.
 func (w *Writeback) sentChanged(n index.Inode, c index.Content, from index.Key) pieces {
 	p := pieces{from: from, gen: n.PlacedGen}
 	changed := c.Changed(n.PlacedGen, 0, n.Size)
 	if from.Size < n.Size {
 		changed = append(clip(changed, from.Size), extent.Range{Off: from.Size, End: n.Size})
 	}
-	for _, one := range divide(n.Size, partSize(n.Size, w.PartSize), false) {
+	size := partSize(n.Size, w.PartSize/finer)
+	for _, one := range divide(n.Size, size, false) {
 		for len(changed) > 0 && changed[0].End <= one.Off {
 			changed = changed[1:]
 		}
 		one.copied = len(changed) == 0 || changed[0].Off >= one.End
-		if last := len(p.all) - 1; one.copied && last >= 0 && p.all[last].copied && one.End-p.all[last].Off <= copyParts*w.PartSize {
+		most := max(size, w.PartSize)
+		if one.copied {
+			most = max(size, copyParts*w.PartSize)
+		}
+		last := len(p.all) - 1
+		if last >= 0 && p.all[last].copied == one.copied && one.End-p.all[last].Off <= most {
 			p.all[last].End = one.End
 			continue
 		}

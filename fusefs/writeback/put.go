@@ -13,7 +13,7 @@ import (
 
 const (
 	// partsAtOnce bounds the parts of one file under way.
-	partsAtOnce = 4
+	partsAtOnce = 8
 	// requestTime bounds one request of a write, so that a dead connection ends.
 	requestTime = 10 * time.Minute
 )

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Bucket, declared objstor
 		{"multipart abort", suite.multipartAbort},
 		{"complete condition", suite.completeCondition},
 		{"copy part", suite.copyPart},
+		{"change part", suite.changePart},
 		{"copy part source", suite.copyPartSource},
 		{"self-copy", suite.selfCopy},
 		{"broken body", suite.brokenBody},

@@ -226,6 +226,27 @@ func (s suite) copyPart() {
 	s.holds(key, "")
 }
 
+// changePart replaces one part of an object that was made of parts, in its place.
+func (s suite) changePart() {
+	if caps := s.b.Capabilities(); !caps.CopyPart || !caps.ConditionalComplete {
+		return
+	}
+	const size = objstore.MinPartSize
+	key := s.prefix + "a"
+	content := pattern(2*size + 1000)
+	id := s.create(key, objstore.Attributes{})
+	old := s.complete(key, id, objstore.Condition{}, s.part(key, id, 1, content[:2*size]), s.part(key, id, 2, content[2*size:]))
+	changed := strings.Repeat("changed ", size/8)
+	id = s.create(key, objstore.Attributes{Metadata: map[string]string{"mode": "33188"}})
+	object := s.complete(key, id, objstore.Condition{IfMatch: old.ETag},
+		s.part(key, id, 1, changed),
+		s.copied(key, id, 3, objstore.CopySource{Key: key, IfMatch: old.ETag, Offset: size, Length: size + 1000}))
+	s.holds(key, changed+content[size:])
+	if object.ETag == old.ETag {
+		s.Errorf("both contents have the ETag %q", old.ETag)
+	}
+}
+
 // copyPartSource asks for sources that are not as they should be.
 func (s suite) copyPartSource() {
 	if !s.b.Capabilities().CopyPart {
