@@ -105,14 +105,42 @@ func TestRequestsOfChanges(t *testing.T) {
 
 		want(t, v.rename("tree", "moved"))
 		v.drain()
-		within(t, b, "rename of a directory of 1,000 small files", budget{objstore.OpPut: files + 2, objstore.OpDelete: files + 1})
+		within(t, b, "rename of a directory of 1,000 small files", budget{objstore.OpPut: files + 2, objstore.OpDeleteMany: 8, objstore.OpDelete: 4})
 
 		for i := range files {
 			want(t, v.unlink(fmt.Sprintf("moved/%d", i)))
 		}
 		want(t, v.rmdir("moved"))
 		v.drain()
-		within(t, b, "rm -r of 1,000 files", budget{objstore.OpPut: 1, objstore.OpDelete: files + 1})
+		within(t, b, "rm -r of 1,000 files", budget{objstore.OpPut: 1, objstore.OpDeleteMany: 2, objstore.OpDelete: 1})
+	})
+}
+
+// TestRequestsOfDeletes: where the store does not compare ETags itself, a listing does it
+// for all that go together, and a look for one that goes alone.
+func TestRequestsOfDeletes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bucketOf(t, memory.Options{Without: objstore.Capabilities{ConditionalDelete: true}})
+		fill(b, 2, 1000)
+		v := open(t, b, t.TempDir())
+		defer v.close()
+		for _, dir := range []string{"d0", "d1"} {
+			_, err := v.names(dir)
+			want(t, err)
+		}
+		synctest.Wait()
+		b.Forget()
+		for dir := range 2 {
+			for i := range 1000 {
+				a, err := v.stat(fmt.Sprintf("d%d/f%d", dir, i))
+				want(t, err)
+				want(t, v.unlink(fmt.Sprintf("d%d/f%d", dir, i)))
+				v.Forget(a.Ino, 1)
+			}
+			want(t, v.rmdir(fmt.Sprintf("d%d", dir)))
+		}
+		v.drain()
+		within(t, b, "rm -r of 2,000 files", budget{objstore.OpPut: 1, objstore.OpList: 4, objstore.OpDeleteMany: 3, objstore.OpDelete: 1, objstore.OpHead: 1})
 	})
 }
 

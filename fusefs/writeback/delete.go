@@ -21,7 +21,7 @@ func (w *Writeback) delete(j *job) error {
 	if err != nil {
 		return err
 	}
-	if isMarker(j.Key) && k.Size > 0 {
+	if isOverwritten(k) {
 		err = w.disown(j, k)
 	} else {
 		err = w.Bucket.Delete(ctx, j.Key, j.Cond)
@@ -42,6 +42,18 @@ func (w *Writeback) delete(j *job) error {
 	return err
 }
 
+// isOverwritten reports whether a key is that of a marker to which another tool gave a
+// content.
+func isOverwritten(k index.Key) bool { return isMarker(k.Key) && k.Size > 0 }
+
+// deleted ends the task of a key that is gone.
+func (w *Writeback) deleted(t task) {
+	w.succeeded(t)
+	w.sched.done(t)
+	w.sched.release(t)
+	w.watch.end(t, stepEnd{})
+}
+
 // disown takes our attributes from a marker to which another tool gave a content: so it is
 // no marker any more but what it was before, a key that is hidden.
 func (w *Writeback) disown(j *job, k index.Key) error {
@@ -58,22 +70,25 @@ func (w *Writeback) disown(j *job, k index.Key) error {
 // something of another writer, which its directory's next listing finds.
 func (w *Writeback) gone(j *job, changed bool) error {
 	w.pulse.beat()
-	return w.Index.Update(func(tx *index.Tx) error {
-		defer j.free(w)
-		k, ok, err := tx.Key(j.Key)
-		if err != nil || !ok {
+	return w.Index.Update(func(tx *index.Tx) error { return w.goneJob(tx, j, changed) })
+}
+
+// goneJob is gone inside a transaction.
+func (w *Writeback) goneJob(tx *index.Tx, j *job, changed bool) error {
+	defer j.free(w)
+	k, ok, err := tx.Key(j.Key)
+	if err != nil || !ok {
+		return err
+	}
+	if err := evicted(tx, k); err != nil {
+		return err
+	}
+	if changed {
+		if err := w.unlist(tx, j.Key); err != nil {
 			return err
 		}
-		if err := evicted(tx, k); err != nil {
-			return err
-		}
-		if changed {
-			if err := w.unlist(tx, j.Key); err != nil {
-				return err
-			}
-		}
-		return errors.Join(tx.DeleteKey(j.Key), tx.Spare(j.Key))
-	})
+	}
+	return errors.Join(tx.DeleteKey(j.Key), tx.Spare(j.Key))
 }
 
 // unlist makes the directory of a key unlisted, so that it is listed before it is

@@ -50,12 +50,13 @@ func play(t *testing.T, program []byte) {
 	t.Helper()
 	p := &player{rest: program, tree: map[string]entry{}, wanted: map[string]bool{}}
 	var without objstore.Capabilities
-	kind := p.draw(16)
+	kind := p.draw(32)
 	without.FileAndDirectory = kind&1 != 0
 	without.ConditionalDelete = kind&2 != 0
 	without.CopyPart = kind&4 != 0
+	without.BatchDelete = kind&16 != 0
 	p.bucket = memory.New(memory.Options{Without: without, ContentETags: p.draw(2) == 0})
-	for _, op := range []string{objstore.OpPut, objstore.OpDelete, objstore.OpCompleteUpload} {
+	for _, op := range []string{objstore.OpPut, objstore.OpDelete, objstore.OpDeleteMany, objstore.OpCompleteUpload} {
 		p.bucket.Inject(memory.Fault{Op: op, Count: memory.Forever, After: true, Hook: p.look})
 	}
 	store := objstore.Bucket(p.bucket)
@@ -77,7 +78,7 @@ func play(t *testing.T, program []byte) {
 			t.Errorf("after all was sent: %d conflicts, error %v", state.Conflicts, state.LastError)
 		}
 		if t.Failed() {
-			t.Logf("store %04b\n%s", kind, strings.Join(p.log, "\n"))
+			t.Logf("store %05b\n%s", kind, strings.Join(p.log, "\n"))
 		}
 	})
 }
@@ -252,7 +253,7 @@ func (p *player) crash() {
 
 // fault lets some requests fail whose answers are lost, executed or not.
 func (p *player) fault() {
-	ops := []string{"", objstore.OpPut, objstore.OpDelete, objstore.OpCompleteUpload, objstore.OpCopyPart, objstore.OpHead, objstore.OpGet}
+	ops := []string{"", objstore.OpPut, objstore.OpDelete, objstore.OpDeleteMany, objstore.OpCompleteUpload, objstore.OpCopyPart, objstore.OpHead, objstore.OpGet}
 	f := memory.Fault{Op: ops[p.draw(len(ops))], Nth: 1 + p.draw(3), Count: 1 + p.draw(3), Err: objstore.ErrUnavailable, After: p.draw(3) > 0}
 	p.note("lose %d answers of %q from number %d, executed: %t", f.Count, f.Op, f.Nth, f.After)
 	p.heal = append(p.heal, p.bucket.Inject(f))

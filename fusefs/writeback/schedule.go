@@ -14,9 +14,12 @@ import (
 type schedule struct {
 	mu      sync.Mutex
 	items   map[task]*item
-	due     dueHeap
+	due     dueHeap // of tasks that are handed out one by one
+	doomed  dueHeap // of keys that are handed out together (gather.go)
+	gather  gather
 	waiting map[task]map[task]bool // blocker -> who waits for it
 	busy    map[string]time.Time   // key -> when it is free again; zero: when its request ends
+	running int                    // tasks that are worked on
 	hurry   int                    // > 0: everything is due now (drain)
 	wake    chan struct{}
 	empty   chan struct{} // closed when the last task is done; nil while nobody waits for it
@@ -26,15 +29,19 @@ type schedule struct {
 type item struct {
 	task
 	due      time.Time
-	heap     int // index in the heap, -1 while it runs or waits
+	heap     int      // index in the heap, -1 while it runs or waits
+	in       *dueHeap // that heap
+	alone    bool     // a key that is not deleted with others
 	running  bool
 	again    bool // became due again while it ran
 	attempts int  // failures in a row
 	blocker  task
 }
 
-func newSchedule() *schedule {
+// newSchedule returns an empty schedule that hands out up to batch doomed keys together.
+func newSchedule(batch int) *schedule {
 	return &schedule{
+		gather:  gather{most: batch},
 		items:   make(map[task]*item),
 		waiting: make(map[task]map[task]bool),
 		busy:    make(map[string]time.Time),
@@ -50,6 +57,7 @@ func (s *schedule) add(t task, at time.Time) {
 }
 
 func (s *schedule) addLocked(t task, at time.Time) {
+	s.gather.added(t, at)
 	if s.hurry > 0 {
 		at = time.Now()
 	}
@@ -58,14 +66,14 @@ func (s *schedule) addLocked(t task, at time.Time) {
 	case !ok:
 		it = &item{task: t, due: at}
 		s.items[t] = it
-		heap.Push(&s.due, it)
+		s.pushLocked(it)
 	case it.running:
 		it.again = true
 		it.due = at
 	case it.heap >= 0:
 		if at.Before(it.due) && it.attempts == 0 {
 			it.due = at
-			heap.Fix(&s.due, it.heap)
+			heap.Fix(it.in, it.heap)
 		}
 	default:
 		// It waits for a blocker: what changed may have removed the reason.
@@ -81,7 +89,7 @@ func (s *schedule) unparkLocked(it *item, at time.Time) {
 	}
 	it.blocker = task{}
 	it.due = at
-	heap.Push(&s.due, it)
+	s.pushLocked(it)
 }
 
 func (s *schedule) signal() {
@@ -91,29 +99,56 @@ func (s *schedule) signal() {
 	}
 }
 
-// next waits for a task that is due and marks it running.
-func (s *schedule) next(ctx context.Context) (task, bool) {
+// next waits for a task that is due, or for doomed keys that are to go together, and marks
+// them running.
+func (s *schedule) next(ctx context.Context) ([]task, bool) {
 	for {
 		s.mu.Lock()
+		now := time.Now()
 		var pause time.Duration = -1
-		if len(s.due) > 0 {
-			it := s.due[0]
-			pause = time.Until(it.due)
-			if pause <= 0 {
-				heap.Pop(&s.due)
-				it.running = true
-				if len(s.due) > 0 {
-					s.signal() // the next worker looks at the next task
-				}
+		var gathered time.Time
+		if len(s.doomed) > 0 {
+			gathered = s.gatheredLocked(now)
+			pause = gathered.Sub(now)
+		}
+		if len(s.due) > 0 && (len(s.doomed) == 0 || !gathered.Before(s.due.first().due)) {
+			if pause = s.due.first().due.Sub(now); pause <= 0 {
+				it := s.popLocked(&s.due)
 				s.mu.Unlock()
-				return it.task, true
+				return []task{it.task}, true
 			}
+		} else if len(s.doomed) > 0 && pause <= 0 {
+			keys := s.takeDoomedLocked(now)
+			s.mu.Unlock()
+			return keys, true
 		}
 		s.mu.Unlock()
 		if !sleepOr(ctx, s.wake, pause) {
-			return task{}, false
+			return nil, false
 		}
 	}
+}
+
+// pushLocked puts a task where it waits to be handed out.
+func (s *schedule) pushLocked(it *item) {
+	it.in = &s.due
+	if it.key != "" && s.gather.most > 1 && !it.alone {
+		it.in = &s.doomed
+		s.gather.latest = time.Now()
+	}
+	heap.Push(it.in, it)
+}
+
+// popLocked takes the first task out of a heap and marks it running.
+func (s *schedule) popLocked(h *dueHeap) *item {
+	it := h.first()
+	heap.Pop(h)
+	it.running, it.alone = true, false
+	s.running++
+	if len(s.due)+len(s.doomed) > 0 {
+		s.signal() // the next worker looks at the next task
+	}
+	return it
 }
 
 // sleepOr waits for a signal, or a time (negative: none), and reports whether ctx lives.
@@ -141,15 +176,25 @@ func (s *schedule) done(t task) {
 	if it == nil {
 		return
 	}
-	it.running, it.attempts = false, 0
+	s.restLocked(it)
+	it.attempts = 0
 	if it.again {
 		it.again = false
-		heap.Push(&s.due, it)
+		s.pushLocked(it)
 		s.signal()
 		return
 	}
 	delete(s.items, t)
 	s.tellIdleLocked()
+}
+
+// restLocked notes that a task is not worked on any more.
+func (s *schedule) restLocked(it *item) {
+	if it.running {
+		it.running = false
+		s.running--
+		s.signal()
+	}
 }
 
 // tellIdleLocked tells who waits for it that no task is left.
@@ -208,9 +253,10 @@ func (s *schedule) changed(t task) bool {
 
 func (s *schedule) repeatLocked(t task, at time.Time) {
 	it := s.items[t]
-	it.running, it.again = false, false
+	s.restLocked(it)
+	it.again = false
 	it.due = at
-	heap.Push(&s.due, it)
+	s.pushLocked(it)
 	s.signal()
 }
 
@@ -238,7 +284,8 @@ func (s *schedule) park(t, blocker task) {
 		s.repeatLocked(t, until)
 		return
 	}
-	it.running, it.heap, it.blocker = false, -1, blocker
+	s.restLocked(it)
+	it.heap, it.blocker = -1, blocker
 	if s.waiting[blocker] == nil {
 		s.waiting[blocker] = make(map[task]bool)
 	}
@@ -313,10 +360,12 @@ func (s *schedule) rushAll() (end func()) {
 	defer s.mu.Unlock()
 	s.hurry++
 	now := time.Now()
-	for _, it := range s.due {
-		it.due = now
+	for _, h := range []*dueHeap{&s.due, &s.doomed} {
+		for _, it := range *h {
+			it.due = now
+		}
+		heap.Init(h)
 	}
-	heap.Init(&s.due)
 	s.signal()
 	return func() {
 		s.mu.Lock()
@@ -331,7 +380,8 @@ func (s *schedule) rush(t task) {
 	defer s.mu.Unlock()
 	if it, ok := s.items[t]; ok && it.heap >= 0 && !it.running {
 		it.due = time.Now()
-		heap.Fix(&s.due, it.heap)
+		heap.Fix(it.in, it.heap)
+		s.gather.added(t, it.due)
 		s.signal()
 	}
 }
@@ -352,6 +402,8 @@ func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].heap, h[j].heap = i, j
 }
+
+func (h dueHeap) first() *item { return h[0] }
 
 // Push implements heap.Interface.
 func (h *dueHeap) Push(x any) {

@@ -21,7 +21,7 @@ func mutations(b *memory.Bucket) []string {
 	var all []string
 	for _, r := range b.Requests() {
 		switch r.Op {
-		case objstore.OpPut, objstore.OpDelete, objstore.OpCompleteUpload:
+		case objstore.OpPut, objstore.OpDelete, objstore.OpDeleteMany, objstore.OpCompleteUpload:
 			all = append(all, r.Op+" "+r.Key)
 		}
 	}
@@ -58,7 +58,7 @@ func TestCoalescing(t *testing.T) {
 // A small file that moved is sent again, a large one is copied inside the store.
 func TestMoveSmallAndLarge(t *testing.T) {
 	t.Parallel()
-	b := memory.New(memory.Options{})
+	b := memory.New(memory.Options{Without: objstore.Capabilities{BatchDelete: true}})
 	bubble(t, b, func(v *volume) {
 		v.mkdir("d")
 		v.write("d/small", "x")

@@ -62,7 +62,11 @@ func New(c Config) *Writeback {
 		c.Workers = DefaultWorkers
 	}
 	c.PartSize = cmp.Or(c.PartSize, DefaultPartSize)
-	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched()}
+	batch := 0
+	if c.Bucket.Capabilities().BatchDelete {
+		batch = objstore.MaxDeletes
+	}
+	w := &Writeback{Config: c, sched: newSchedule(batch), touched: newTouched()}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -72,7 +76,7 @@ func New(c Config) *Writeback {
 func (w *Writeback) Start() error {
 	if !w.Bucket.Capabilities().ConditionalDelete {
 		// A delete that was under way when the process ended may still be executed.
-		if err := w.Index.Doomed(func(key string) bool { w.sched.rest(key, objstore.DeleteExpiry); return true }); err != nil {
+		if err := w.Index.Doomed(func(key string) bool { w.sched.rest(key, w.deleteRest()); return true }); err != nil {
 			return fmt.Errorf("read the queue: %w", err)
 		}
 	}
@@ -167,12 +171,14 @@ func (w *Writeback) planner(r Reader) planner {
 // work does tasks until Close.
 func (w *Writeback) work() {
 	for {
-		t, ok := w.sched.next(w.ctx)
+		tasks, ok := w.sched.next(w.ctx)
 		if !ok {
 			return
 		}
-		if err := w.run(t); err != nil {
-			w.fail(t, err)
+		if len(tasks) > 1 {
+			w.deleteMany(tasks)
+		} else if err := w.run(tasks[0]); err != nil {
+			w.fail(tasks[0], err)
 		}
 	}
 }
@@ -215,6 +221,10 @@ func (w *Writeback) run(t task) error {
 		err = w.countLinks(w.ctx, j.Ino)
 	case Delete:
 		err = w.delete(j)
+		if err == nil {
+			w.deleted(t)
+			return nil
+		}
 	}
 	if !j.freed {
 		// Under the index's lock: nobody plans between the look at a busy key and
@@ -242,6 +252,7 @@ type job struct {
 	// foreign is what a write sends beside our own attributes.
 	foreign index.Foreign
 	rest    time.Duration // how long Key stays occupied after the step
+	many    bool          // it is one of many keys that go together
 	freed   bool
 }
 
@@ -263,32 +274,40 @@ func (j *job) free(w *Writeback) {
 // begin plans a task's next step and records that it begins, in one transaction.
 func (w *Writeback) begin(t task) (*job, error) {
 	j := &job{task: t}
-	err := w.Index.Update(func(tx *index.Tx) error {
-		step, err := w.planner(tx).plan(t)
-		if err != nil {
+	err := w.Index.Update(func(tx *index.Tx) error { return w.beginJob(tx, j) })
+	return j, err
+}
+
+// beginJob is begin inside a transaction.
+func (w *Writeback) beginJob(tx *index.Tx, j *job) error {
+	step, err := w.planner(tx).plan(j.task)
+	if err != nil {
+		return err
+	}
+	j.Step = step
+	if j.many && !w.together(tx, step) {
+		j.Step = Step{}
+		w.sched.single(j.task)
+		return nil
+	}
+	switch step.Action {
+	case Nothing:
+		return w.settled(tx, j.task)
+	case Wait:
+		if err := w.queue(tx, step.Blocker); err != nil {
 			return err
 		}
-		j.Step = step
-		switch step.Action {
-		case Nothing:
-			return w.settled(tx, t)
-		case Wait:
-			if err := w.queue(tx, step.Blocker); err != nil {
-				return err
-			}
-			w.sched.park(t, step.Blocker)
-			return nil
-		case Put, Copy:
-			if j.nonce, err = w.announce(tx, step); err != nil {
-				return err
-			}
-		case Resolve, Rescue, Park, Count, Delete:
-		}
-		w.sched.occupy(step.Key, step.From)
-		w.touched.begin(step.Key)
+		w.sched.park(j.task, step.Blocker)
 		return nil
-	})
-	return j, err
+	case Put, Copy:
+		if j.nonce, err = w.announce(tx, step); err != nil {
+			return err
+		}
+	case Resolve, Rescue, Park, Count, Delete:
+	}
+	w.sched.occupy(step.Key, step.From)
+	w.touched.begin(step.Key)
+	return nil
 }
 
 // settled takes a task out of the queue: the bucket is as it should be.
