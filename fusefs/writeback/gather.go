@@ -19,6 +19,13 @@ type gather struct {
 	urgent bool      // somebody waits
 }
 
+// together lets up to so many doomed keys be handed out at once. Nothing was added yet.
+func (s *schedule) together(most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gather.most = most
+}
+
 // added notes that a task was made due at a time: now means that somebody waits for it.
 func (g *gather) added(t task, at time.Time) {
 	if t.key != "" {

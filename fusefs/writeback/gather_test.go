@@ -24,7 +24,8 @@ func wantKeys(t *testing.T, s *schedule, after time.Duration, want ...string) {
 // Doomed keys wait for each other, but not for long.
 func TestGather(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSchedule(4)
+		s := newSchedule()
+		s.together(4)
 		doom := func(key string) { s.add(keyTask(key), in(settleDelete)) }
 		done := func(keys ...string) {
 			for _, key := range keys {
@@ -49,7 +50,7 @@ func TestGather(t *testing.T) {
 		done("a", "b", "c", "d", "e")
 
 		// A few at a time, for long.
-		s.gather.most = 20
+		s.together(20)
 		go func() {
 			for i := range 13 {
 				doom(fmt.Sprintf("%02d", i))
@@ -97,7 +98,8 @@ func TestGather(t *testing.T) {
 // A key whose step is none of many goes alone, once.
 func TestGatherSingle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSchedule(4)
+		s := newSchedule()
+		s.together(4)
 		s.add(keyTask("a"), in(0))
 		s.add(keyTask("b"), in(0))
 		wantKeys(t, s, 0, "b", "a")

@@ -38,10 +38,8 @@ type item struct {
 	blocker  task
 }
 
-// newSchedule returns an empty schedule that hands out up to batch doomed keys together.
-func newSchedule(batch int) *schedule {
+func newSchedule() *schedule {
 	return &schedule{
-		gather:  gather{most: batch},
 		items:   make(map[task]*item),
 		waiting: make(map[task]map[task]bool),
 		busy:    make(map[string]time.Time),

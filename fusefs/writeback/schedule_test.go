@@ -47,7 +47,7 @@ func in(d time.Duration) time.Time { return time.Now().Add(d) }
 // earlier time.
 func TestDueOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSchedule(0)
+		s := newSchedule()
 		s.add(inodeTask(1), in(3*time.Second))
 		s.add(inodeTask(2), in(2*time.Second))
 		s.add(inodeTask(3), in(9*time.Second))
@@ -70,7 +70,7 @@ func TestDueOrder(t *testing.T) {
 // was all it needed or not.
 func TestAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSchedule(0)
+		s := newSchedule()
 		one := inodeTask(1)
 		s.add(one, time.Now())
 		wantNext(t, s, one, 0)
@@ -95,7 +95,7 @@ func TestAgain(t *testing.T) {
 // does not wait for them.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSchedule(0)
+		s := newSchedule()
 		one := inodeTask(1)
 		s.add(one, time.Now())
 		wantNext(t, s, one, 0)
@@ -127,7 +127,7 @@ func TestPauses(t *testing.T) {
 // Draining ignores settling times and pauses, of what is there and of what comes.
 func TestRushAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSchedule(0)
+		s := newSchedule()
 		s.add(inodeTask(1), time.Now())
 		take(t, s)
 		s.failed(inodeTask(1), pause)
@@ -162,7 +162,7 @@ func TestRushAll(t *testing.T) {
 // key's request, and by news of itself.
 func TestWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSchedule(0)
+		s := newSchedule()
 		one, two, key := inodeTask(1), inodeTask(2), keyTask("k")
 		s.add(one, time.Now())
 		wantNext(t, s, one, 0)
@@ -205,7 +205,7 @@ func first[A, B any](a A, _ B) A { return a }
 // Who waits for a key that rests comes when the rest ends.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSchedule(0)
+		s := newSchedule()
 		one, two, key := inodeTask(1), inodeTask(2), keyTask("k")
 		s.occupy("k")
 		s.add(one, time.Now())
@@ -238,7 +238,7 @@ func TestNoTaskIsLost(t *testing.T) {
 
 func loseNone(t *testing.T, r *rand.Rand) {
 	t.Helper()
-	s := newSchedule(0)
+	s := newSchedule()
 	var writer sync.Mutex // stands for the index's lock
 	added, seen := map[task]int{}, map[task]int{}
 	ctx, cancel := context.WithCancel(t.Context())

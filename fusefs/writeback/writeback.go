@@ -56,17 +56,13 @@ type Writeback struct {
 	done   sync.WaitGroup
 }
 
-// New returns a Writeback that does nothing until Start.
+// New returns a Writeback that does nothing until Start, and needs no Bucket before.
 func New(c Config) *Writeback {
 	if c.Workers == 0 {
 		c.Workers = DefaultWorkers
 	}
 	c.PartSize = cmp.Or(c.PartSize, DefaultPartSize)
-	batch := 0
-	if c.Bucket.Capabilities().BatchDelete {
-		batch = objstore.MaxDeletes
-	}
-	w := &Writeback{Config: c, sched: newSchedule(batch), touched: newTouched()}
+	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched()}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -74,6 +70,9 @@ func New(c Config) *Writeback {
 // Start reads the queues of the index and begins to work on them. Hidden copies that no
 // inode has any more, and uploads that nobody goes on with, are removed behind it.
 func (w *Writeback) Start() error {
+	if w.Bucket.Capabilities().BatchDelete {
+		w.sched.together(objstore.MaxDeletes)
+	}
 	if !w.Bucket.Capabilities().ConditionalDelete {
 		// A delete that was under way when the process ended may still be executed.
 		if err := w.Index.Doomed(func(key string) bool { w.sched.rest(key, w.deleteRest()); return true }); err != nil {
