@@ -41,7 +41,7 @@ func mebibyte(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "%8d", i), 1<
 // then changed in places, and read by another host. What it was is not sent again.
 func TestWriteMoreThanTheDisk(t *testing.T) {
 	const count = 150 // MiB
-	bucket := bucketOf(t, memory.Options{MinPartSize: 1 << 20})
+	bucket := bucketOf(t, memory.Options{MinPartSize: 1 << 20 / 3})
 	small := func(c *vfs.Config) { c.PartSize, c.CacheSize, c.Reserve = 1<<20, 16<<20, 32<<20 }
 	v := open(t, bucket, smallDisk(t, "80m"), small)
 	t.Cleanup(v.close) // before the disk is unmounted
@@ -92,7 +92,7 @@ func TestWriteMoreThanTheDisk(t *testing.T) {
 
 // TestFullDiskWithoutAStore: what cannot go to the bucket stays, and the writer is told.
 func TestFullDiskWithoutAStore(t *testing.T) {
-	bucket := bucketOf(t, memory.Options{MinPartSize: 1 << 20})
+	bucket := bucketOf(t, memory.Options{MinPartSize: 1 << 20 / 3})
 	v := open(t, bucket, smallDisk(t, "64m"), func(c *vfs.Config) { c.PartSize, c.Reserve = 1<<20, 32<<20 })
 	t.Cleanup(v.close)
 	fh, err := v.open("f", syscall.O_RDWR|syscall.O_CREAT, 0o644)

@@ -47,7 +47,7 @@ func (w *Writeback) body(ctx context.Context, n index.Inode, t task, whole bool)
 // pieces divides a content as it is sent: what is the same in the object that the inode has
 // is copied where the store can, if the content is large.
 func (w *Writeback) pieces(n index.Inode, c index.Content, whole bool) (pieces, error) {
-	if whole || n.Size <= w.putSize() || n.Placed == "" || !w.Bucket.Capabilities().CopyPart {
+	if whole || w.sendsWhole.Load() || n.Size <= w.putSize() || n.Placed == "" || !w.Bucket.Capabilities().CopyPart {
 		return w.sentWhole(n.Size), nil
 	}
 	from, ok, err := w.Index.Key(n.Placed)

@@ -30,11 +30,16 @@ func (v *volume) writeAt(p string, off int64, data string) {
 // A store that copies no parts, although it seemed to, is sent everything.
 func TestRefusedCopyOfAPart(t *testing.T) {
 	t.Parallel()
-	for _, cause := range []error{objstore.ErrInvalid, objstore.ErrPreconditionFailed, objstore.ErrNotFound} {
+	for _, refused := range []memory.Fault{
+		{Op: objstore.OpCopyPart, Err: objstore.ErrInvalid},
+		{Op: objstore.OpCopyPart, Err: objstore.ErrPreconditionFailed},
+		{Op: objstore.OpCopyPart, Err: objstore.ErrNotFound},
+		{Op: objstore.OpCompleteUpload, Err: objstore.ErrInvalid},
+	} {
 		b := memory.New(memory.Options{MinPartSize: smallPart / 3})
 		bubble(t, b, func(v *volume) {
 			b.Set("v/a", []byte(parts(8)), objstore.Attributes{})
-			b.Inject(memory.Fault{Op: objstore.OpCopyPart, Count: memory.Forever, Err: cause})
+			b.Inject(refused)
 			v.writeAt("a", 2*smallPart, "changed")
 			v.drain()
 			v.quiet()

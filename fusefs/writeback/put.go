@@ -45,8 +45,12 @@ func (w *Writeback) put(j *job) error {
 		return w.request(w.ctx, func(ctx context.Context) error { return w.ask(ctx, j, n) })
 	}
 	p, err := w.send(j, n, false)
-	if _, unsent := errors.AsType[*unsentError](err); unsent && p.copied && objstore.Refused(err) {
-		// What was to be copied is not there, or the store does not copy it.
+	if _, unsent := errors.AsType[*unsentError](err); p.copied && objstore.Refused(err) && (unsent || !errors.Is(err, objstore.ErrPreconditionFailed)) {
+		// What was to be copied is not there, or the store does not take such parts: those
+		// of some must all be of one size.
+		if errors.Is(err, objstore.ErrInvalid) || errors.Is(err, objstore.ErrUnsupported) {
+			w.sendsWhole.Store(true)
+		}
 		p, err = w.send(j, n, true)
 	}
 	if unread, ok := errors.AsType[*unreadError](err); ok {

@@ -45,8 +45,10 @@ type Writeback struct {
 	// resolved are the keys with an unfinished write whose end was looked up since.
 	resolved sync.Map // key -> struct{}
 	begun    begun
-	watch    watchers
-	pulse    pulse
+	// sendsWhole: the store has refused an object of sent and copied parts.
+	sendsWhole atomic.Bool
+	watch      watchers
+	pulse      pulse
 
 	conflicts atomic.Int64
 	failure   atomic.Pointer[failure]
