@@ -110,8 +110,8 @@ func measureOn(ctx context.Context, s server, opts options, out, progress io.Wri
 		return err
 	}
 	defer func() {
-		if err == nil {
-			err = os.RemoveAll(b.logs)
+		if len(b.failures) == 0 {
+			err = errors.Join(err, os.RemoveAll(b.logs))
 		}
 	}()
 	if b.client, err = b.store().client(); err != nil {

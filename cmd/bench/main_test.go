@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 func program(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "objvol")
-	cmd := exec.Command("go", "build", "-tags", "noembedded", "-o", path, "objvol/cmd/objvol")
+	cmd := exec.Command("go", "build", "-o", path, "objvol/cmd/objvol")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}

@@ -46,7 +46,7 @@ func (b *bench) measureVolume(ctx context.Context, res *result, fs filesystem, e
 	}
 	defer func() {
 		if err != nil && fs.name == objvolName {
-			err = errors.Join(err, b.listLeft(prefix+"/"))
+			err = errors.Join(err, fmt.Errorf("its log is %s", v.log), b.listLeft(prefix+"/"))
 		}
 		err = errors.Join(err, v.unmount())
 	}()
