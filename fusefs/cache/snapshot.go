@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"objvol/fusefs/extent"
 )
 
 // Snapshot returns a private copy of the file as it is now, holes included, in a file
@@ -14,7 +16,27 @@ import (
 // and is then a state that the file really had; elsewhere it is copied, and a writer must
 // be kept away or noticed by comparing Stat before and after. The caller closes it.
 // Errors: ErrNoSpace.
-func (f *File) Snapshot() (*os.File, error) {
+func (f *File) Snapshot() (*os.File, error) { return f.snapshot(f.copyTo) }
+
+// SnapshotOf is Snapshot of ranges: of the copy nothing else is to be read.
+func (f *File) SnapshotOf(ranges []extent.Range) (*os.File, error) {
+	return f.snapshot(func(dst *os.File) error {
+		if f.isSmall() {
+			return f.copyTo(dst)
+		}
+		if f.clone(dst) == nil {
+			return nil
+		}
+		for _, r := range ranges {
+			if _, err := f.copyRange(dst, r.Off, r.Off, r.Len()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (f *File) snapshot(fill func(dst *os.File) error) (*os.File, error) {
 	if err := f.within(0, 0); err != nil {
 		return nil, err
 	}
@@ -22,7 +44,7 @@ func (f *File) Snapshot() (*os.File, error) {
 	if err != nil {
 		return nil, noSpace(err)
 	}
-	if err := f.copyTo(dst); err != nil {
+	if err := fill(dst); err != nil {
 		return nil, errors.Join(noSpace(err), dst.Close())
 	}
 	return dst, nil

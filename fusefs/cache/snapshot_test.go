@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"objvol/fusefs/extent"
 )
 
 func snapshotOf(t *testing.T, f *File) *os.File {
@@ -121,4 +123,36 @@ func content(t *testing.T, r io.ReaderAt) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// A copy of ranges has them, and takes no more space than they need.
+func TestSnapshotOf(t *testing.T) {
+	const block = 1 << 16
+	c := open(t, t.TempDir())
+	f := create(t, c, 1, 1)
+	for i := range 64 {
+		write(t, f, bytes.Repeat([]byte{byte(i + 1)}, block), int64(i)*block)
+	}
+	want := content(t, f)
+	ranges := []extent.Range{{Off: 3 * block, End: 4*block + 7}, {Off: 63 * block, End: 64 * block}}
+	snapshot, err := f.SnapshotOf(ranges)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = snapshot.Close() }() // read only
+	write(t, f, bytes.Repeat([]byte("changed"), block), 0)
+	for _, r := range ranges {
+		got := make([]byte, r.Len())
+		if _, err := snapshot.ReadAt(got, r.Off); err != nil || !bytes.Equal(got, want[r.Off:r.End]) {
+			t.Errorf("%v is another, %v", r, err)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(snapshot.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	shared := f.clone(snapshot) == nil
+	if st.Blocks*512 > 8*block && !shared {
+		t.Errorf("the copy takes %d bytes", st.Blocks*512)
+	}
 }

@@ -41,6 +41,7 @@ type upload struct {
 	gen     uint64
 	size    int64
 	content index.Content
+	needed  extent.Set  // what can be read
 	file    io.ReaderAt // nil: nothing is resident
 	close   func() error
 	private bool
@@ -81,10 +82,17 @@ func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) 
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
 	n, c, err := fs.content(nd.ino)
-	if err != nil || len(absentOf(c, need(n, c))) > 0 {
+	if err != nil {
 		return nil, err
 	}
+	ranges := need(n, c)
+	if len(absentOf(c, ranges)) > 0 {
+		return nil, nil
+	}
 	up := &upload{fs: fs, node: nd, gen: n.Gen, size: n.Size, content: c, private: private, close: func() error { return nil }}
+	for _, r := range ranges {
+		up.needed.Add(r.Off, r.Len())
+	}
 	if c.File != 0 {
 		f, done, err := nd.open(fs.Cache, c.File)
 		if err != nil {
@@ -101,7 +109,7 @@ func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) 
 // use reads from a content file, or from a private copy of it where there is space for one.
 func (u *upload) use(f *cache.File, done func()) error {
 	if u.private {
-		copied, err := f.Snapshot()
+		copied, err := f.SnapshotOf(u.resident())
 		if err == nil {
 			done()
 			u.file, u.close = copied, copied.Close
@@ -118,6 +126,15 @@ func (u *upload) use(f *cache.File, done func()) error {
 	return nil
 }
 
+// resident returns what is needed and in the content file.
+func (u *upload) resident() []extent.Range {
+	var ranges []extent.Range
+	for _, r := range u.needed.Ranges() {
+		ranges = append(ranges, gaps(r, u.content.Resident.Missing(r.Off, r.Len()))...)
+	}
+	return ranges
+}
+
 // Size implements writeback.Content.
 func (u *upload) Size() int64 { return u.size }
 
@@ -131,8 +148,8 @@ func (u *upload) Changed() bool {
 	return err != nil || n.Nlink == 0 || !u.private && n.Gen != u.gen
 }
 
-// errUnneeded is the error of reading what was not needed and is not on this host.
-var errUnneeded = errors.New("these bytes are in the bucket only")
+// errUnneeded is the error of reading what was not needed and may not be on this host.
+var errUnneeded = errors.New("these bytes were not needed")
 
 // ReadAt implements io.ReaderAt.
 func (u *upload) ReadAt(p []byte, off int64) (int, error) {
@@ -140,7 +157,7 @@ func (u *upload) ReadAt(p []byte, off int64) (int, error) {
 	var err error
 	switch {
 	case n == 0:
-	case len(u.content.Absent(off, int64(n))) > 0:
+	case !u.needed.Covers(off, int64(n)):
 		return 0, errUnneeded
 	case u.file == nil:
 		clear(p[:n])
