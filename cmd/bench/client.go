@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -124,55 +125,62 @@ func (c client) putMany(ctx context.Context, dir string, n, threads int) error {
 
 const checksumHeader = "X-Amz-Checksum-Crc32c"
 
-// putParts writes a large object. part says what each part is: bytes to send, or nil for
-// a range of the object as it is, which the store copies.
-func (c client) putParts(ctx context.Context, key string, size int64, part func(offset int64) []byte) error {
+// putParts writes a large object. part says what each part is: a buffer of parts to send,
+// or nil for a range of the object as it is, which the store copies.
+func (c client) putParts(ctx context.Context, key string, size int64, part func(offset int64) *[]byte) error {
 	id, err := c.core.NewMultipartUpload(ctx, c.bucket, key, minio.PutObjectOptions{UserMetadata: attributes(fileMode)})
 	if err != nil {
 		return err
 	}
-	parts := make([]minio.CompletePart, (size+partSize-1)/partSize)
-	err = parallel(len(parts), partsAtOnce, func(i int) error {
+	done := make([]minio.CompletePart, (size+partSize-1)/partSize)
+	err = parallel(len(done), partsAtOnce, func(i int) error {
 		offset := int64(i) * partSize
-		data := part(offset)
-		if data == nil {
-			done, err := c.core.CopyObjectPart(ctx, c.bucket, key, c.bucket, key, id, i+1, offset, min(partSize, size-offset), nil)
-			parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: done.ETag}
+		buffer := part(offset)
+		if buffer == nil {
+			copied, err := c.core.CopyObjectPart(ctx, c.bucket, key, c.bucket, key, id, i+1, offset, min(partSize, size-offset), nil)
+			done[i] = minio.CompletePart{PartNumber: i + 1, ETag: copied.ETag}
 			return err
 		}
+		defer parts.Put(buffer)
+		data := *buffer
 		sum := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
-		done, err := c.core.PutObjectPart(ctx, c.bucket, key, id, i+1, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{
+		sent, err := c.core.PutObjectPart(ctx, c.bucket, key, id, i+1, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{
 			DisableContentSha256: true,
 			CustomHeader: http.Header{
 				checksumHeader: {base64.StdEncoding.EncodeToString([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})},
 			},
 		})
-		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: done.ETag}
+		done[i] = minio.CompletePart{PartNumber: i + 1, ETag: sent.ETag}
 		return err
 	})
 	if err != nil {
 		return errors.Join(err, c.core.AbortMultipartUpload(ctx, c.bucket, key, id))
 	}
-	_, err = c.core.CompleteMultipartUpload(ctx, c.bucket, key, id, parts, minio.PutObjectOptions{})
+	_, err = c.core.CompleteMultipartUpload(ctx, c.bucket, key, id, done, minio.PutObjectOptions{})
 	return err
 }
 
-// largePart is a part of a large file, in a buffer of its own.
-func largePart(offset, size int64) []byte {
-	data := make([]byte, min(partSize, size-offset))
-	for at := 0; at < len(data); at += chunkSize {
-		copy(data[at:], noise())
-	}
-	stamp(data, offset)
+// parts are buffers with the bytes of a part, but for its stamps: making those bytes anew
+// for each would count as work of the client.
+var parts = sync.Pool{New: func() any {
+	data := bytes.Repeat(noise(), partSize/chunkSize)
+	return &data
+}}
+
+// largePart is a part of a large file, in a buffer that goes back to parts.
+func largePart(offset, size int64) *[]byte {
+	data := parts.Get().(*[]byte)
+	*data = (*data)[:min(partSize, size-offset)]
+	stamp(*data, offset)
 	return data
 }
 
 func (c client) writeLarge(ctx context.Context, j job) error {
-	return c.putParts(ctx, j.Dir+"large", j.Sizes.Large, func(offset int64) []byte { return largePart(offset, j.Sizes.Large) })
+	return c.putParts(ctx, j.Dir+"large", j.Sizes.Large, func(offset int64) *[]byte { return largePart(offset, j.Sizes.Large) })
 }
 
 func (c client) writeChanged(ctx context.Context, j job) error {
-	return c.putParts(ctx, j.Dir+"large", j.Sizes.Changed, func(offset int64) []byte { return largePart(offset, j.Sizes.Changed) })
+	return c.putParts(ctx, j.Dir+"large", j.Sizes.Changed, func(offset int64) *[]byte { return largePart(offset, j.Sizes.Changed) })
 }
 
 // changeAll sends all parts: random writes spare none.
@@ -180,7 +188,7 @@ func (c client) changeAll(ctx context.Context, j job) error { return c.writeChan
 
 // changePart sends the first part and has the store copy the others.
 func (c client) changePart(ctx context.Context, j job) error {
-	return c.putParts(ctx, j.Dir+"large", j.Sizes.Changed, func(offset int64) []byte {
+	return c.putParts(ctx, j.Dir+"large", j.Sizes.Changed, func(offset int64) *[]byte {
 		if offset > 0 {
 			return nil
 		}

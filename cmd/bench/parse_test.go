@@ -75,7 +75,7 @@ func TestBefore(t *testing.T) {
 
 func TestStamps(t *testing.T) {
 	t.Parallel()
-	data := largePart(partSize, 2*partSize)
+	data := *largePart(partSize, 2*partSize)
 	if err := checkStamps(data, partSize); err != nil {
 		t.Error(err)
 	}
