@@ -102,6 +102,7 @@ func (fs *FS) readNames(ctx context.Context, dir index.Inode, after uint64, plus
 			continue
 		}
 		g.Go(func() error {
+			fs.lookInto(ctx, n)
 			n, err := fs.knownAs(ctx, dir.Ino, d.Name)
 			if errors.Is(err, ErrNotExist) {
 				return nil

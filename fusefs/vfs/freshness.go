@@ -64,6 +64,7 @@ func (fs *FS) fresh(ctx context.Context, ino Ino) (index.Inode, error) {
 	if n.Dir == nil {
 		return n, ErrNotDir
 	}
+	fs.peeks.entered(ino)
 	if !n.Dir.Listed {
 		if err := fs.await(ctx, fs.listing(ino), listTime); err != nil {
 			return n, err
@@ -100,16 +101,28 @@ func (fs *FS) young(ctx context.Context, n index.Inode) (index.Inode, error) {
 type flight struct {
 	done chan struct{}
 	err  error
+	peek bool // only looks into the directory wait for it. FS.mu
+}
+
+// onlyPeek reports whether nobody waits for a listing but looks into the directory.
+func (f *flight) onlyPeek(fs *FS) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return f.peek
 }
 
 // listing starts the listing of a directory, or joins the one under way.
-func (fs *FS) listing(dir Ino) *flight {
+func (fs *FS) listing(dir Ino) *flight { return fs.listingOf(dir, false) }
+
+// listingOf is listing; a peek wants the first page, if that is all there is.
+func (fs *FS) listingOf(dir Ino, peek bool) *flight {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f, ok := fs.listings[dir]; ok {
+		f.peek = f.peek && peek
 		return f
 	}
-	f := &flight{done: make(chan struct{})}
+	f := &flight{done: make(chan struct{}), peek: peek}
 	if fs.closed {
 		f.err = ErrInterrupted
 		close(f.done)
@@ -119,14 +132,16 @@ func (fs *FS) listing(dir Ino) *flight {
 	fs.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(fs.ctx, listTime)
 		defer cancel()
-		f.err = fs.list(ctx, dir)
+		f.err = fs.list(ctx, dir, f)
 		// A directory that was moved or removed meanwhile lacks nothing.
-		gone := errors.Is(f.err, ErrNotExist) || errors.Is(f.err, errMoved)
+		gone := errors.Is(f.err, ErrNotExist) || errors.Is(f.err, errMoved) || errors.Is(f.err, errNotPeeked)
 		if f.err != nil && !gone && fs.ctx.Err() == nil {
 			fs.Log.Warn("a directory was not listed", "inode", uint64(dir), "error", f.err)
 		}
 		fs.mu.Lock()
-		delete(fs.listings, dir)
+		if fs.listings[dir] == f {
+			delete(fs.listings, dir)
+		}
 		fs.mu.Unlock()
 		close(f.done)
 	})

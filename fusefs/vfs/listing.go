@@ -22,7 +22,9 @@ type scan struct {
 	folder layout.Folder
 	// first: the directory was not listed before.
 	first bool
-	began time.Time
+	// flight is what waits for it; nil for a look at one name.
+	flight *flight
+	began  time.Time
 	// asOf is when the oldest of the requests was sent whose answers it goes by.
 	asOf time.Time
 	// seen are the names that were listed, or of which this listing may not speak.
@@ -48,11 +50,12 @@ func (fs *FS) scan(dir Ino) (*scan, error) {
 }
 
 // list brings the index up to date with a directory of the bucket.
-func (fs *FS) list(ctx context.Context, dir Ino) error {
+func (fs *FS) list(ctx context.Context, dir Ino, f *flight) error {
 	s, err := fs.scan(dir)
 	if err != nil {
 		return err
 	}
+	s.flight = f
 	defer s.look.End()
 	if prefix, ok := s.folder.Prefix(); ok {
 		if err := s.pages(ctx, objstore.ListOptions{Prefix: prefix, Delimiter: "/"}); err != nil {
@@ -71,6 +74,9 @@ func (fs *FS) list(ctx context.Context, dir Ino) error {
 // pages enters all pages of one listing. The next one is asked for while one is entered.
 func (s *scan) pages(ctx context.Context, opts objstore.ListOptions) error {
 	page, err := s.fs.Bucket.List(ctx, opts)
+	if err == nil && !s.worth(page) && s.end() {
+		return errNotPeeked
+	}
 	for err == nil && page.Next != "" {
 		var next objstore.Page
 		opts.Token = page.Next
@@ -562,16 +568,24 @@ func (s *scan) finish() error {
 			return notExist(err)
 		}
 		n.Dir.Listed, n.Dir.ListedAt, n.Dir.Took = true, s.asOf, time.Since(s.began)
+		if err := s.clearUp(c, &n); err != nil {
+			return err
+		}
 		if len(s.hidden) > 0 && s.dir != Root && unmarked(n) {
 			// If nothing is left that can be shown, neither is the directory.
-			if n.Vague, err = c.Empty(s.dir); err != nil {
+			empty, err := c.Empty(s.dir)
+			if err != nil {
 				return err
 			}
+			n.Vague = n.Vague || empty
 		}
 		return c.PutInode(n)
 	})
 	if err == nil {
 		s.fs.hidden.found(s.dir, s.hidden)
+		if s.flight.onlyPeek(s.fs) {
+			s.fs.peeks.listed(s.dir, len(s.seen))
+		}
 	}
 	return err
 }

@@ -85,6 +85,7 @@ type FS struct {
 	hidden    hiddenKeys
 	long      longDirs
 
+	peeks      peeks
 	walks      walks
 	neighbours chan struct{} // bounds the files under way that nobody asked for yet
 

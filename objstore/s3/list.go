@@ -2,7 +2,6 @@ package s3
 
 import (
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,8 +64,7 @@ func (b *Bucket) list(ctx context.Context, opts objstore.ListOptions) (objstore.
 	if err != nil {
 		return objstore.Page{}, err
 	}
-	var result minio.ListBucketV2Result
-	err = xml.NewDecoder(resp.Body).Decode(&result)
+	result, err := decodeListing(resp.Body)
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
 		return objstore.Page{}, fmt.Errorf("%w: listing: %s", objstore.ErrUnavailable, err.Error())
 	}
