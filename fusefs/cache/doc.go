@@ -33,6 +33,11 @@
 // is known by the index. The caller commits "not resident" there before it punches or
 // removes (hard-cases 4).
 //
+// # Given to the kernel
+//
+// A content file may be read and written by programs directly (passed.go). It is unlinked
+// then, and nothing else, and only when nobody uses it.
+//
 // # Space
 //
 // [ErrNoSpace] is a full disk or a used-up quota, whatever the operation. [Cache.Free] says

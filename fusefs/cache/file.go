@@ -54,6 +54,7 @@ func (f *File) failed(op string, err error) error {
 type Stat struct {
 	Size      int64 // bytes
 	Allocated int64 // bytes on the disk; holes take none
+	Atime     time.Time
 	Mtime     time.Time
 	Ctime     time.Time
 }
@@ -189,6 +190,7 @@ func (f *File) Stat() (Stat, error) {
 	return Stat{
 		Size:      st.Size,
 		Allocated: st.Blocks * 512,
+		Atime:     time.Unix(st.Atim.Unix()),
 		Mtime:     time.Unix(st.Mtim.Unix()),
 		Ctime:     time.Unix(st.Ctim.Unix()),
 	}, nil

@@ -16,6 +16,7 @@ const (
 	tagMeta    = 'm' // name -> value: the caller's
 	tagOrder   = 'o' // parent, cookie -> inode, name: a directory in the order of reading
 	tagSubdirs = 'n' // inode -> number of its names that are directories
+	tagPassed  = 'p' // inode -> Passed
 	tagSubtree = 's' // inode -> nothing: the whole subtree moved
 	tagUpload  = 'u' // upload -> key: begun, and not known to be over
 	tagDoomed  = 'x' // key -> nothing: to be deleted
