@@ -47,7 +47,14 @@ func (f *front) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 
 func fillOpen(out *fuse.OpenOut, fh uint64, opened vfs.OpenResult) {
 	out.Fh = fh
-	if opened.KeepCache {
+	switch {
+	case opened.Backing != 0:
+		out.OpenFlags |= fuse.FOPEN_PASSTHROUGH
+		out.BackingID = opened.Backing
+		if opened.Direct {
+			out.OpenFlags |= fuse.FOPEN_DIRECT_IO
+		}
+	case opened.KeepCache:
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
 }

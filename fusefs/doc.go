@@ -44,6 +44,10 @@
 //
 // # What the kernel does itself
 //
+// Reads, writes and mappings of the files that the vfs passes to it (passthrough), on the
+// local disk: of those OPEN, FLUSH, FSYNC, RELEASE and what names or attributes need arrive,
+// and the operations that change a file otherwise.
+//
 // Permissions (default_permissions), by access control lists too, locks of both kinds and
 // leases, the ranges of a file that fallocate shall collapse or insert (refused), opening
 // fifos, sockets and devices. The umask is left to the vfs, because a default list takes

@@ -2,10 +2,14 @@ package fusefs_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +21,16 @@ import (
 	"objvol/objstore/memory"
 )
 
+// passthroughMin is from which size on, in bytes, the volumes of these tests pass files to
+// the kernel: all that are not empty, so that every case meets passthrough, unless
+// OBJVOL_TEST_PASSTHROUGH_MIN has another size.
+func passthroughMin() int64 {
+	if n, err := strconv.ParseInt(os.Getenv("OBJVOL_TEST_PASSTHROUGH_MIN"), 10, 64); err == nil {
+		return n
+	}
+	return 1
+}
+
 // volume returns an empty filesystem on a bucket in memory. What is mounted on it has to
 // be unmounted first: cleanups that are registered later do that.
 func volume(t *testing.T) *vfs.FS {
@@ -26,7 +40,14 @@ func volume(t *testing.T) *vfs.FS {
 
 func volumeOn(t *testing.T, bucket objstore.Bucket) *vfs.FS {
 	t.Helper()
-	dir := t.TempDir()
+	fs, _ := volumeIn(t, bucket, t.TempDir())
+	return fs
+}
+
+// volumeIn is volumeOn with the local state in dir. The volume can be closed before the
+// test ends.
+func volumeIn(t *testing.T, bucket objstore.Bucket, dir string, change ...func(*vfs.Config)) (*vfs.FS, func()) {
+	t.Helper()
 	lay, err := layout.New("v/")
 	if err != nil {
 		t.Fatal(err)
@@ -35,25 +56,31 @@ func volumeOn(t *testing.T, bucket objstore.Bucket) *vfs.FS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := x.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	c, err := cache.Open(filepath.Join(dir, "data"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	fs, err := vfs.New(t.Context(), vfs.Config{
+	cfg := vfs.Config{
 		Index: x, Cache: c, Bucket: bucket, Layout: lay, Log: slog.New(slog.DiscardHandler),
 		Defaults: layout.Defaults{FileMode: 0o644, DirMode: 0o755},
 		TTL:      time.Hour, CacheSize: 1 << 30, Host: "here", BootID: "boot",
-	})
-	if err != nil {
-		t.Fatal(err)
+		PassthroughMin: passthroughMin(),
 	}
-	t.Cleanup(fs.Close)
-	return fs
+	for _, fn := range change {
+		fn(&cfg)
+	}
+	fs, err := vfs.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(errors.Join(err, x.Close()))
+	}
+	closed := sync.OnceFunc(func() {
+		fs.Close()
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(closed)
+	return fs, closed
 }
 
 // blockedFile is a name in the filesystem that blocked returns. Reading it waits for a

@@ -153,6 +153,7 @@ func (h *host) arrive(ctx context.Context, fresh bool) error {
 		Index: h.index, Cache: c, Bucket: h.bucket, Layout: lay, Log: h.logger(),
 		Defaults: layout.Defaults{FileMode: 0o644, DirMode: 0o755},
 		TTL:      time.Hour, CacheSize: h.cache, Host: "here", BootID: "boot",
+		PassthroughMin: passthroughMin(),
 	})
 	if err != nil {
 		return errors.Join(err, h.index.Close())

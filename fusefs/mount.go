@@ -70,7 +70,7 @@ func Mount(fs *vfs.FS, opts Options) (*Session, error) {
 	if err := mount(dev.fd, dir, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount on %s: %w", dir, err), dev.close())
 	}
-	s := newSession(dev, dir, &observed{RawFileSystem: newFront(fs, log), observer: opts.Observer, log: log}, log)
+	s := newSession(dev, dir, &observed{RawFileSystem: newFront(fs, log), observer: opts.Observer, log: log}, fs.PassthroughMin > 0, log)
 	if err := s.begin(fs); err != nil {
 		// Closing the descriptor makes the mount dead, never blocking: it can be detached.
 		return nil, errors.Join(fmt.Errorf("mount on %s: %w", dir, err), dev.close(), detach(dir))
@@ -125,18 +125,22 @@ func detach(dir string) error {
 }
 
 // protocolOptions are what INIT answers.
-func protocolOptions(log *slog.Logger) *fuse.MountOptions {
-	return &fuse.MountOptions{
+func protocolOptions(passthrough bool, log *slog.Logger) *fuse.MountOptions {
+	opts := &fuse.MountOptions{
 		MaxWrite:          maxWrite,
 		MaxBackground:     maxBackground,
 		ExtraCapabilities: capabilities,
 		// The kernel's pages go when we say so: it would drop them at every change of the
 		// modification time, those of a program's own writes included.
 		ExplicitDataCacheControl: true,
-		// Nothing registers backing files.
-		DisabledCapabilities: fuse.CAP_PASSTHROUGH,
-		Logger:               slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// Backing files lie on no stacked file system, and this mount may lie under one.
+		MaxStackDepth: 1,
+		Logger:        slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	if !passthrough {
+		opts.DisabledCapabilities = fuse.CAP_PASSTHROUGH
+	}
+	return opts
 }
 
 // begin answers INIT, the first request of every connection, and starts serving.
@@ -170,6 +174,9 @@ func (s *Session) begin(fs *vfs.FS) error {
 	s.raiseReadAhead()
 	s.notifier = &notifier{write: s.device.write, expires: offered&fuse.CAP_HAS_EXPIRE_ONLY != 0, log: s.log}
 	fs.SetNotifier(s.notifier)
+	if offered&fuse.CAP_PASSTHROUGH != 0 {
+		fs.SetPasser(&backing{device: s.device, log: s.log})
+	}
 	s.start()
 	return nil
 }

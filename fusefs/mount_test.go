@@ -238,7 +238,8 @@ func TestNotifications(t *testing.T) {
 
 func TestObserver(t *testing.T) {
 	counts := newCounter()
-	s := mounted(t, volume(t), fusefs.Options{Observer: counts})
+	fs, _ := volumeIn(t, memory.New(memory.Options{}), t.TempDir(), func(c *vfs.Config) { c.PassthroughMin = 0 })
+	s := mounted(t, fs, fusefs.Options{Observer: counts})
 	mounttest.Run(t, s.Dir(), "contents")
 	for _, op := range []string{"create", "open", "read", "write", "flush"} {
 		if counts.get(op) == 0 {
@@ -300,14 +301,15 @@ func TestWhatIsAgreedWithTheKernel(t *testing.T) {
 		"ATOMIC_O_TRUNC": fuse.CAP_ATOMIC_O_TRUNC, "HANDLE_KILLPRIV_V2": fuse.CAP_HANDLE_KILLPRIV_V2,
 		"PARALLEL_DIROPS": fuse.CAP_PARALLEL_DIROPS, "READDIRPLUS": fuse.CAP_READDIRPLUS, "MAX_PAGES": fuse.CAP_MAX_PAGES,
 		"POSIX_ACL": fuse.CAP_POSIX_ACL, "DONT_MASK": fuse.CAP_DONT_MASK, "SETXATTR_EXT": fuse.CAP_SETXATTR_EXT,
+		"PASSTHROUGH": fuse.CAP_PASSTHROUGH,
 	} {
 		if offered&flag != 0 && agreed&flag == 0 {
 			t.Errorf("%s is not used", name)
 		}
 	}
 	for name, flag := range map[string]uint64{
-		"WRITEBACK_CACHE": fuse.CAP_WRITEBACK_CACHE, "PASSTHROUGH": fuse.CAP_PASSTHROUGH,
-		"POSIX_LOCKS": fuse.CAP_POSIX_LOCKS, "FLOCK_LOCKS": fuse.CAP_FLOCK_LOCKS, "ASYNC_DIO": fuse.CAP_ASYNC_DIO,
+		"WRITEBACK_CACHE": fuse.CAP_WRITEBACK_CACHE,
+		"POSIX_LOCKS":     fuse.CAP_POSIX_LOCKS, "FLOCK_LOCKS": fuse.CAP_FLOCK_LOCKS, "ASYNC_DIO": fuse.CAP_ASYNC_DIO,
 	} {
 		if agreed&flag != 0 {
 			t.Errorf("%s is used", name)

@@ -41,11 +41,11 @@ type Session struct {
 // many others as requests being answered.
 const maxIdle = 4
 
-func newSession(dev *device, dir string, fs fuse.RawFileSystem, log *slog.Logger) *Session {
+func newSession(dev *device, dir string, fs fuse.RawFileSystem, passthrough bool, log *slog.Logger) *Session {
 	return &Session{
 		dir:    dir,
 		device: dev,
-		server: fuse.NewProtocolServer(fs, protocolOptions(log)),
+		server: fuse.NewProtocolServer(fs, protocolOptions(passthrough, log)),
 		log:    log,
 		done:   make(chan struct{}),
 	}

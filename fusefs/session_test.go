@@ -101,7 +101,7 @@ func (waiting) GetAttr(cancel <-chan struct{}, _ *fuse.GetAttrIn, _ *fuse.AttrOu
 func TestPendingRequestsAreInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const opcodeGetAttr = 3
-		s := newSession(nil, "", waiting{fuse.NewDefaultRawFileSystem()}, slog.New(slog.DiscardHandler))
+		s := newSession(nil, "", waiting{fuse.NewDefaultRawFileSystem()}, true, slog.New(slog.DiscardHandler))
 		for i := range uint64(10) {
 			unique := 1 + i
 			if s.pending.add(unique) { // and only then known to the server
@@ -125,7 +125,7 @@ func TestPendingRequestsAreInterrupted(t *testing.T) {
 
 // A reply that go-fuse cannot make is an error, which is answered with EIO.
 func TestHandleMalformedRequests(t *testing.T) {
-	s := newSession(nil, "", waiting{fuse.NewDefaultRawFileSystem()}, slog.New(slog.DiscardHandler))
+	s := newSession(nil, "", waiting{fuse.NewDefaultRawFileSystem()}, true, slog.New(slog.DiscardHandler))
 	for name, request := range map[string][]byte{
 		"nothing":        nil,
 		"half a header":  make([]byte, 20),

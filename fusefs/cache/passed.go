@@ -21,7 +21,7 @@ func (c *Cache) OpenRead(ino, gen uint64) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{f: f}, nil
+	return newFile(f), nil
 }
 
 // Marked is the modification time that Mark sets: no clock gives it to a write.
@@ -83,7 +83,7 @@ func (c *Cache) CanPass() (err error) {
 	if err != nil {
 		return errors.Join(err, w.Close())
 	}
-	f := &File{f: r}
+	f := newFile(r)
 	defer func() { err = errors.Join(err, f.Close()) }()
 	size := os.Getpagesize()
 	if err := w.Truncate(int64(size)); err != nil {

@@ -10,7 +10,8 @@ import (
 // times, or a day old. So most reads set none, and each one that does is a transaction of
 // the index, but no upload: the bucket hears of it with the inode's next change.
 //
-// READ, READDIR and READLINK count. What the kernel reads from its own pages does not
+// READ, READDIR and READLINK count, and the access time of a content file that the kernel
+// reads itself. What the kernel reads from its own pages does not
 // reach us; so who opens a file for reading while its access time is due does not find
 // small files there (see Open). A larger one may keep an older access time.
 
@@ -30,8 +31,9 @@ func accessDue(n index.Inode, now time.Time) bool {
 
 // accessed notes that an inode was read. It fails no read: that the time could not be
 // kept is seen at the next change.
-func (fs *FS) accessed(ino Ino) {
-	now := coarseNow()
+func (fs *FS) accessed(ino Ino) { fs.accessedAt(ino, coarseNow()) }
+
+func (fs *FS) accessedAt(ino Ino, now time.Time) {
 	if n, err := fs.Index.Inode(ino); err != nil || fs.ReadOnly || !accessDue(n, now) {
 		return
 	}

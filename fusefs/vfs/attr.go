@@ -35,6 +35,15 @@ func (fs *FS) attrOf(n index.Inode) Attr {
 // directory in it. Of one that is not listed they are not known: 1 tells find(1) and its
 // like not to conclude from them.
 func (fs *FS) attr(n index.Inode) (Attr, error) {
+	if fs.isPassed(n.Ino) {
+		var err error
+		if err = fs.catchUp(n.Ino); err == nil {
+			n, err = fs.Index.Inode(n.Ino)
+		}
+		if err != nil {
+			return Attr{}, notExist(err)
+		}
+	}
 	a := fs.attrOf(n)
 	if n.Dir == nil || n.Nlink == 0 || !n.Dir.Listed {
 		return a, nil
@@ -60,6 +69,10 @@ func (fs *FS) SetAttr(ctx context.Context, ino Ino, set SetAttr, who Caller) (At
 		return Attr{}, 0, ErrReadOnly
 	}
 	if _, err := fs.known(ctx, ino); err != nil {
+		return Attr{}, 0, err
+	}
+	// What was written before has its time before this.
+	if err := fs.catchUp(ino); err != nil {
 		return Attr{}, 0, err
 	}
 	if set.Size != nil {

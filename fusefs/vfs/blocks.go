@@ -12,6 +12,9 @@ const (
 // wherever the bytes are now. Holes take nothing, reserved space does.
 func (fs *FS) blocks(n index.Inode) int64 {
 	if isRegular(n) {
+		if st, ok := fs.statPassed(n.Ino); ok {
+			return st.Allocated / blockUnit
+		}
 		if c, err := fs.Index.Content(n.Ino); err == nil {
 			return allocated(c, n.Size) * (diskBlock / blockUnit)
 		}

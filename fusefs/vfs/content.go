@@ -32,6 +32,9 @@ func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, 
 	if err != nil {
 		return 0, err
 	}
+	if err := fs.catchUp(h.ino); err != nil {
+		return 0, err
+	}
 	n, err := fs.read(ctx, h, off, buf)
 	if errors.Is(err, ErrNoSpace) {
 		if err = fs.makeRoom(ctx, h.node, fetchRoom); err == nil {

@@ -38,6 +38,9 @@ func (fs *FS) CopyRange(ctx context.Context, c Copy) (int, error) {
 	if n > sizeMax-c.At {
 		return 0, ErrTooBig
 	}
+	if err := errors.Join(fs.catchUp(src.ino), fs.catchUp(dst.ino)); err != nil {
+		return 0, err
+	}
 	for range fetchTries {
 		copied, absent, err := fs.copyLocal(src.node, c.Off, dst.node, c.At, n)
 		if err != nil || len(absent) == 0 {
@@ -66,6 +69,9 @@ func (fs *FS) copyLocal(src *node, off int64, dst *node, at, n int64) (int64, []
 	}
 	zeros := c.Resident.Missing(off, n)
 	filled := gaps(extent.Range{Off: off, End: off + n}, zeros)
+	if fs.isPassed(dst.ino) {
+		return n, nil, fs.copyPassed(src, c, off, dst, at, n, filled, zeros)
+	}
 	if err := fs.copyFilled(src, c, dst, at, n, filled, at-off); err != nil {
 		return 0, nil, err
 	}
@@ -78,6 +84,37 @@ func (fs *FS) copyLocal(src *node, off int64, dst *node, at, n int64) (int64, []
 		err = errors.Join(err, fs.clear(dst, z.Off+at-off, z.Len()))
 	}
 	return n, nil, err
+}
+
+// copyPassed copies n bytes into a content file that the kernel was given: some are filled,
+// the others zeros.
+func (fs *FS) copyPassed(src *node, c index.Content, off int64, dst *node, at, n int64, filled, zeros []extent.Range) error {
+	if err := fs.free(n); err != nil {
+		return err
+	}
+	return fs.changePassed(dst, func(g *cache.File) error {
+		st, err := g.Stat()
+		if err == nil && st.Size < at+n {
+			err = g.Truncate(at + n)
+		}
+		for _, z := range zeros {
+			err = errors.Join(err, g.Punch(z.Off+at-off, z.Len()))
+		}
+		if err != nil || len(filled) == 0 {
+			return err
+		}
+		f, done, err := src.open(fs.Cache, c.File)
+		if err != nil {
+			return err
+		}
+		defer done()
+		for _, r := range filled {
+			if err := f.CopyRange(g, r.Off, r.Off+at-off, r.Len()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // copyFilled copies ranges between content files, by so much further on, where n bytes from

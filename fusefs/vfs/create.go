@@ -67,8 +67,14 @@ func (fs *FS) Create(ctx context.Context, parent Ino, name string, mode, openFla
 	if err != nil {
 		return Entry{}, OpenResult{}, err
 	}
-	fs.newHandle(fh, e.Ino, openFlags).node.wroteTo()
-	return e, OpenResult{KeepCache: true}, nil
+	h := fs.newHandle(fh, e.Ino, openFlags)
+	h.node.wroteTo()
+	n.Ino = e.Ino
+	r, err := fs.enter(h, n, openFlags|openNoAtime)
+	if err != nil {
+		fs.dropHandle(fh)
+	}
+	return e, r, err
 }
 
 // make enters a new inode under a name that is not taken.

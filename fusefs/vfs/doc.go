@@ -33,6 +33,17 @@
 // is sent as it is so far and leaves this host. It goes on in a new content file; at its
 // next upload the store copies what it has.
 //
+// # Files that the kernel reads and writes itself
+//
+// A file that is whole on this host and large enough is passed: from its first open to its
+// last release the kernel uses the content file (passthrough.go). Then the content file is
+// the file, and what we do to it we do as to a local file. A change is found by its
+// modification time (absorb.go); before one can happen the index has index.Passed.Open,
+// which stays until it is proven that nobody is left who could change it (settle.go). While
+// it stands, content file and index are compared by every operation that depends on either,
+// and after a crash. A passed content file is neither replaced by another writer's version
+// nor evicted.
+//
 // # Names and freshness
 //
 // A directory is listed once into the index and again when it is older than the

@@ -40,6 +40,9 @@ func (fs *FS) Fallocate(_ context.Context, fh uint64, off, n int64, mode uint32)
 	nd := h.node
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
+	if fs.isPassed(nd.ino) {
+		return fs.fallocatePassed(nd, off, n, mode)
+	}
 	_, c, err := fs.begun(nd, off, n)
 	if err != nil {
 		return err
@@ -60,6 +63,17 @@ func (fs *FS) Fallocate(_ context.Context, fh uint64, off, n int64, mode uint32)
 		end = 0
 	}
 	return fs.allocate(nd, off, n, end)
+}
+
+// fallocatePassed is Fallocate for a content file that the kernel was given. The caller
+// holds nd.mu.
+func (fs *FS) fallocatePassed(nd *node, off, n int64, mode uint32) error {
+	if mode&FallocPunchHole == 0 {
+		if err := fs.free(n); err != nil {
+			return err
+		}
+	}
+	return unable(fs.changePassed(nd, func(f *cache.File) error { return f.Fallocate(mode, off, n) }))
 }
 
 // clear makes bytes of a file zeros, first in the index and then on the disk: there only

@@ -40,6 +40,9 @@ func (fs *FS) attrTTL(n index.Inode) time.Duration {
 	if n.Ino == Root {
 		return fs.TTL
 	}
+	if fs.mayDiffer(n.Ino) {
+		return 0 // hard-cases 20
+	}
 	names, err := fs.Index.Names(n.Ino)
 	if err != nil || len(names) == 0 {
 		return 0

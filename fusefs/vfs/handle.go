@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"context"
+	"errors"
 
 	"objvol/fusefs/index"
 )
@@ -21,6 +22,8 @@ type handle struct {
 	ino   Ino
 	node  *node // nil for directories
 	write bool
+	// direct: written to with O_DIRECT.
+	direct bool
 	// noAtime: reading leaves no access time (O_NOATIME).
 	noAtime bool
 	window  window
@@ -32,14 +35,17 @@ type handle struct {
 // Open opens a file as the handle fh.
 func (fs *FS) Open(ctx context.Context, ino Ino, flags uint32, fh uint64) (OpenResult, error) {
 	// The handle comes first: an inode that is unlinked at this moment stays for it.
-	fs.newHandle(fh, ino, flags)
+	h := fs.newHandle(fh, ino, flags)
 	n, err := fs.mayOpen(ctx, ino, flags)
+	var r OpenResult
+	if err == nil {
+		// When the bucket's content changes, the kernel's pages are dropped then.
+		r, err = fs.enter(h, n, flags)
+	}
 	if err != nil {
 		fs.dropHandle(fh)
-		return OpenResult{}, err
 	}
-	// When the bucket's content changes, the kernel's pages are dropped then.
-	return OpenResult{KeepCache: !fs.reread(n, flags)}, nil
+	return r, err
 }
 
 func (fs *FS) mayOpen(ctx context.Context, ino Ino, flags uint32) (index.Inode, error) {
@@ -62,6 +68,7 @@ func (fs *FS) mayOpen(ctx context.Context, ino Ino, flags uint32) (index.Inode, 
 func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) *handle {
 	h := &handle{ino: ino, write: flags&accessMode != readOnly, noAtime: flags&openNoAtime != 0}
 	h.window.most = min(windowMost, fs.CacheSize/8)
+	h.direct = h.write && flags&openDirect != 0
 	h.node = fs.acquire(ino)
 	h.reported = h.node.failures()
 	fs.mu.Lock()
@@ -88,28 +95,43 @@ func (fs *FS) handle(fh uint64) (*handle, error) {
 
 // dropHandle ends a handle and returns it, nil if there was none.
 func (fs *FS) dropHandle(fh uint64) *handle {
-	fs.mu.Lock()
-	h, ok := fs.handles[fh]
-	forgotten := false
-	if ok {
-		delete(fs.handles, fh)
-		h.node.handles--
-		if h.write {
-			h.node.writers--
-		}
-		forgotten = h.node.handles == 0 && h.node.forgotten
+	h, err := fs.handle(fh)
+	if err != nil {
+		return nil
 	}
-	fs.mu.Unlock()
-	if ok {
-		for _, t := range h.window.end() {
-			h.node.transfers.leave(t)
-		}
-		fs.release(h.node)
+	forgotten := fs.endHandle(fh, h)
+	for _, t := range h.window.end() {
+		h.node.transfers.leave(t)
 	}
+	fs.release(h.node)
 	if forgotten {
 		fs.Forget(h.ino, 0)
 	}
 	return h
+}
+
+// endHandle takes a handle from its node and ends what ends with the last one. It reports
+// whether the kernel has forgotten the inode.
+func (fs *FS) endHandle(fh uint64, h *handle) (forgotten bool) {
+	nd := h.node
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	if err := fs.absorb(nd); err != nil && !errors.Is(err, ErrNotExist) {
+		fs.Log.Warn("a content file was not looked at", "inode", uint64(nd.ino), "error", err)
+	}
+	fs.mu.Lock()
+	delete(fs.handles, fh)
+	nd.handles--
+	if h.write {
+		nd.writers--
+	}
+	last := nd.handles == 0
+	forgotten = last && nd.forgotten
+	fs.mu.Unlock()
+	if last {
+		fs.endPhase(nd)
+	}
+	return forgotten
 }
 
 // isOpen reports whether an inode has handles.
@@ -135,6 +157,9 @@ func (fs *FS) Flush(ctx context.Context, fh uint64) error {
 	if err != nil {
 		return err
 	}
+	if err := fs.catchUp(h.ino); err != nil {
+		return err
+	}
 	if err := h.node.failure(h); err != nil {
 		return fs.ioError(ctx, err)
 	}
@@ -155,6 +180,9 @@ func (fs *FS) Flush(ctx context.Context, fh uint64) error {
 func (fs *FS) Fsync(ctx context.Context, fh uint64, _ bool) error {
 	h, err := fs.handle(fh)
 	if err != nil {
+		return err
+	}
+	if err := fs.catchUpAll(h); err != nil {
 		return err
 	}
 	if err := h.node.failure(h); err != nil {

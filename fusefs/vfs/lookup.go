@@ -29,7 +29,11 @@ const nameMax = 255
 func (fs *FS) entry(dir, n index.Inode) (Entry, error) {
 	ttl := fs.entryTTL(dir)
 	a, err := fs.attr(n)
-	return Entry{Attr: a, EntryTTL: ttl, AttrTTL: ttl}, err
+	e := Entry{Attr: a, EntryTTL: ttl, AttrTTL: ttl}
+	if fs.mayDiffer(n.Ino) {
+		e.AttrTTL = 0 // hard-cases 20
+	}
+	return e, err
 }
 
 // Forget says that the kernel does not know an inode any more. The record of one that is

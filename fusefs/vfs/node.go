@@ -19,6 +19,10 @@ type node struct {
 
 	// mu is held for reading while content is read, and alone while it changes.
 	mu sync.RWMutex
+	// mediated and phase say how the file's bytes are reached while it is open
+	// (passthrough.go). mu protects them.
+	mediated bool
+	phase    *phase
 	// sent is the highest generation of which an upload was begun: a write to it makes
 	// the next one. mu protects it.
 	sent uint64

@@ -42,6 +42,7 @@ func (fs *FS) watchWriters() {
 		case <-fs.ctx.Done():
 			return
 		case now := <-tick.C:
+			fs.lookBehind(now)
 			fs.tellRested(func(n *node) bool { return n.rested(now) })
 		}
 	}
@@ -66,6 +67,9 @@ func (fs *FS) tellRested(chosen func(*node) bool) {
 // open included. When ctx ends first it returns a *writeback.PendingError, and the work
 // goes on.
 func (fs *FS) Drain(ctx context.Context) error {
+	if err := fs.lookAll(); err != nil {
+		return err
+	}
 	fs.tellRested(func(n *node) bool { return n.differsSince.Swap(0) != 0 })
 	return fs.wb.Drain(ctx)
 }

@@ -55,6 +55,9 @@ func (fs *FS) seek(fh uint64, off int64, find func(*node, index.Inode, index.Con
 	if err != nil {
 		return 0, err
 	}
+	if err := fs.catchUp(h.ino); err != nil {
+		return 0, err
+	}
 	h.node.mu.RLock()
 	defer h.node.mu.RUnlock()
 	n, c, err := fs.content(h.ino)

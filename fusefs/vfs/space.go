@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"time"
 
 	"objvol/fusefs/index"
@@ -85,8 +86,17 @@ func (fs *FS) evictor() {
 		case <-tick.C:
 		case <-fs.evict:
 		}
-		for _, ino := range fs.ledger.Victims(fs.CacheSize) {
-			fs.evictVictim(ino)
+		// What must stay for now moves to the end of the line, so that others come before it.
+		tried := make(map[uint64]bool)
+		for again := true; again && fs.ctx.Err() == nil; {
+			again = false
+			for _, ino := range fs.ledger.Victims(fs.CacheSize) {
+				if tried[ino] {
+					continue
+				}
+				tried[ino], again = true, true
+				fs.evictVictim(ino)
+			}
 		}
 		fs.reclaim()
 	}
@@ -115,8 +125,21 @@ func (fs *FS) evictOne(ino Ino) error {
 	// Who evicts after another one finds the space free that the other gave up.
 	fs.evicting.Lock()
 	defer fs.evicting.Unlock()
-	var file uint64
-	err := fs.Index.Update(func(tx *index.Tx) error {
+	if fs.passedOf(ino) != nil {
+		return notThere(fs.evictPassed(ino))
+	}
+	file, err := fs.giveUp(ino, false)
+	if err != nil || file == 0 {
+		return notExist(err)
+	}
+	return fs.discard(ino, file)
+}
+
+// giveUp takes an inode's local content from the index if the bucket has it, and returns the
+// content file that is not needed any more. One that the kernel was given is left alone
+// unless passed is set.
+func (fs *FS) giveUp(ino Ino, passed bool) (file uint64, err error) {
+	err = fs.Index.Update(func(tx *index.Tx) error {
 		n, err := tx.Inode(ino)
 		if err != nil {
 			return err
@@ -133,13 +156,13 @@ func (fs *FS) evictOne(ino Ino) error {
 			fs.ledger.Set(uint64(ino), c.Resident.Size(), false)
 			return nil
 		}
+		if !passed && fs.passedOf(ino) != nil {
+			return nil
+		}
 		file, err = dropContent(tx, n)
 		return err
 	})
-	if err != nil || file == 0 {
-		return notExist(err)
-	}
-	return fs.discard(ino, file)
+	return file, err
 }
 
 // discard removes a content file that the index does not name any more. The caller does
@@ -154,8 +177,18 @@ func (fs *FS) discard(ino Ino, file uint64) error {
 	// Who found the file in the index before it was taken out still reads it to the end.
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
+	return fs.discardLocked(nd, file)
+}
+
+// discardLocked is discard for who holds nd.mu.
+func (fs *FS) discardLocked(nd *node, file uint64) error {
+	fs.ledger.Remove(uint64(nd.ino))
 	nd.closeFile()
-	return fs.Cache.Remove(uint64(ino), file)
+	var err error
+	if p := fs.passedOf(nd.ino); p != nil && p.file == file && nd.phase == nil {
+		err = fs.forgetPassed(nd.ino)
+	}
+	return errors.Join(err, fs.Cache.Remove(uint64(nd.ino), file))
 }
 
 // discarded is discard where nobody can be told of an error: the file is swept at the

@@ -31,6 +31,9 @@ func (fs *FS) Tmpfile(ctx context.Context, parent Ino, mode, openFlags uint32, f
 	if err != nil {
 		return Entry{}, OpenResult{}, err
 	}
-	fs.newHandle(fh, n.Ino, openFlags)
-	return Entry{Attr: fs.attrOf(n)}, OpenResult{KeepCache: true}, nil
+	r, err := fs.enter(fs.newHandle(fh, n.Ino, openFlags), n, openFlags|openNoAtime)
+	if err != nil {
+		fs.dropHandle(fh)
+	}
+	return Entry{Attr: fs.attrOf(n)}, r, err
 }

@@ -78,6 +78,11 @@ type DirEntry struct {
 type OpenResult struct {
 	// KeepCache: the content is what it was at the last open, so are the kernel's pages.
 	KeepCache bool
+	// Backing is the content file that the kernel reads and writes itself (Passer.Register);
+	// 0 where reads and writes come to us.
+	Backing int32
+	// Direct: they come to us although other handles have Backing; what is mapped does not.
+	Direct bool
 }
 
 // Statfs are the numbers of statfs(2).

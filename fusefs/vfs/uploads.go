@@ -43,6 +43,7 @@ type upload struct {
 	content index.Content
 	needed  extent.Set  // what can be read
 	file    io.ReaderAt // nil: nothing is resident
+	shared  *cache.File // the content file itself; nil where nobody else writes to what is sent
 	close   func() error
 	private bool
 }
@@ -79,8 +80,14 @@ func absentOf(c index.Content, ranges []extent.Range) []extent.Range {
 
 // fix opens the content for sending, unless something that is needed is not here.
 func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) {
+	if err := fs.flush(nd); err != nil {
+		return nil, err
+	}
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
+	if err := fs.observe(nd); err != nil {
+		return nil, err
+	}
 	n, c, err := fs.content(nd.ino)
 	if err != nil {
 		return nil, err
@@ -94,7 +101,7 @@ func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) 
 		up.needed.Add(r.Off, r.Len())
 	}
 	if c.File != 0 {
-		f, done, err := nd.open(fs.Cache, c.File)
+		f, done, err := fs.openToSend(nd, n, c)
 		if err != nil {
 			return nil, err
 		}
@@ -104,6 +111,18 @@ func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) 
 	}
 	nd.sent = max(nd.sent, n.Gen)
 	return up, nil
+}
+
+// openToSend opens a content file for sending it. One that could be passed is opened for
+// reading alone: an upload is not to look like a writer.
+func (fs *FS) openToSend(nd *node, n index.Inode, c index.Content) (f *cache.File, done func(), err error) {
+	if cache.IsSmall(c.File) || !fs.isPassed(nd.ino) && (fs.PassthroughMin == 0 || n.Size < fs.PassthroughMin) {
+		return nd.open(fs.Cache, c.File)
+	}
+	if f, err = fs.Cache.OpenRead(uint64(nd.ino), c.File); err != nil {
+		return nil, nil, err
+	}
+	return f, func() { _ = f.Close() }, nil // read only
 }
 
 // use reads from a content file, or from a private copy of it where there is space for one.
@@ -121,7 +140,7 @@ func (u *upload) use(f *cache.File, done func()) error {
 		}
 		u.private = false
 	}
-	u.file = f
+	u.file, u.shared = f, f
 	u.close = func() error { done(); return nil }
 	return nil
 }
@@ -145,7 +164,7 @@ func (u *upload) Gen() uint64 { return u.gen }
 func (u *upload) Changed() bool {
 	n, err := u.fs.Index.Inode(u.node.ino)
 	// Nobody wants what has no name any more, however long its sending would go on.
-	return err != nil || n.Nlink == 0 || !u.private && n.Gen != u.gen
+	return err != nil || n.Nlink == 0 || !u.private && (n.Gen != u.gen || u.fs.hasChanged(u.node, u.shared))
 }
 
 // errUnneeded is the error of reading what was not needed and may not be on this host.
@@ -188,6 +207,9 @@ func (u uploads) Replaced(ino Ino, file uint64) {
 	}
 }
 
+// Passed implements writeback.Files.
+func (u uploads) Passed(ino Ino) bool { return u.fs.isPassed(ino) }
+
 // EntryChanged implements writeback.Files.
 func (u uploads) EntryChanged(parent Ino, name string) { u.fs.notices.entry(parent, name) }
 
@@ -195,6 +217,9 @@ func (u uploads) EntryChanged(parent Ino, name string) { u.fs.notices.entry(pare
 func (u uploads) Landed(ino Ino) {
 	if n, c, err := u.fs.content(ino); err == nil && c.File != 0 {
 		u.fs.account(n, c)
+	}
+	if err := notThere(u.fs.look(ino)); err != nil {
+		u.fs.Log.Warn("a content file was not looked at", "inode", uint64(ino), "error", err)
 	}
 }
 

@@ -44,6 +44,13 @@ type Config struct {
 	CacheSize int64
 	// Reserve is how many bytes of the local disk stay free: writers get ErrNoSpace.
 	Reserve int64
+	// PassthroughMin is from which size on, in bytes, files that are whole on this host are
+	// read and written by the kernel itself; 0 is never. It needs SetPasser.
+	PassthroughMin int64
+	// WrittenMost is the largest file, in bytes, that is passed for writing where fsync waits
+	// for the bucket: of what is written through us it is known what has changed
+	// (hard-cases 21). 0 is 1 GiB.
+	WrittenMost int64
 	// LocalStore says that the bucket lies on this host, on the disk of the cache: the
 	// space of one is that of the other.
 	LocalStore bool
@@ -73,7 +80,10 @@ type FS struct {
 	handles  map[uint64]*handle
 	listings map[Ino]*flight
 	closed   bool
+	passed   map[Ino]*passed // content files that the kernel was given
+	passer   Passer          // nil where it takes none
 
+	opens  opens
 	ledger cache.Ledger
 	evict  chan struct{}
 	// evicting is held while a file is evicted. It is taken before node.mu.
@@ -101,11 +111,15 @@ const looksAtOnce = 32
 // what is not in the bucket yet. ctx bounds the first look at the bucket.
 func New(ctx context.Context, c Config) (*FS, error) {
 	c.PartSize = cmp.Or(c.PartSize, writeback.DefaultPartSize)
+	if c.WrittenMost == 0 {
+		c.WrittenMost = 1 << 30
+	}
 	fs := &FS{
 		Config:   c,
 		nodes:    make(map[Ino]*node),
 		handles:  make(map[uint64]*handle),
 		listings: make(map[Ino]*flight),
+		passed:   make(map[Ino]*passed),
 		evict:    make(chan struct{}, 1),
 		looks:    make(chan struct{}, looksAtOnce),
 
@@ -119,7 +133,7 @@ func New(ctx context.Context, c Config) (*FS, error) {
 		Index: c.Index, Bucket: c.Bucket, Layout: c.Layout, Defaults: c.Defaults,
 		Files: uploads{fs}, Host: c.Host, Log: c.Log, PartSize: c.PartSize,
 	})
-	if err := errors.Join(fs.root(ctx), fs.reboot(), fs.sweep()); err != nil {
+	if err := errors.Join(fs.root(ctx), fs.recall(), fs.reboot(), fs.sweep()); err != nil {
 		fs.cancel()
 		return nil, err
 	}
@@ -290,6 +304,7 @@ type State struct {
 	Conflicts                              int64
 	Hidden                                 map[layout.Hidden]int // keys of other tools that are not shown, as far as listings found them
 	LastError                              error
+	Opens                                  Opens
 }
 
 // State returns the numbers of now. It reads the queue of the index.
@@ -300,6 +315,7 @@ func (fs *FS) State() State {
 		Ahead: fs.walks.fetched.Load(), AheadBytes: fs.walks.fetchedBytes.Load(),
 		Wasted: fs.walks.wasted.Load(), WastedBytes: fs.walks.wastedBytes.Load(),
 		Conflicts: fs.wb.Conflicts(), Hidden: fs.hiddenTotal(), LastError: fs.wb.LastError(),
+		Opens: fs.opens.state(),
 	}
 	if p, err := fs.wb.Pending(1); err == nil {
 		s.DirtyFiles, s.DirtyBytes = p.Files, p.Bytes
@@ -320,6 +336,9 @@ func (fs *FS) Close() {
 	defer fs.mu.Unlock()
 	for _, n := range fs.nodes {
 		n.closeFile()
+		if n.phase != nil {
+			_ = n.phase.file.Close() // read only
+		}
 	}
 	fs.Cache.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 
+	"objvol/fusefs/cache"
 	"objvol/fusefs/index"
 	"objvol/fusefs/writeback"
 )
@@ -37,6 +38,20 @@ func (fs *FS) Write(ctx context.Context, fh uint64, off int64, data []byte) (int
 func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
+	if fs.isPassed(nd.ino) {
+		written := 0
+		err := fs.changePassed(nd, func(f *cache.File) error {
+			if err := fs.free(int64(len(data))); err != nil {
+				return err
+			}
+			var err error
+			if written, err = f.WriteAt(data, off); written > 0 {
+				return nil
+			}
+			return err
+		})
+		return written, err
+	}
 	n, c, err := fs.begun(nd, off, int64(len(data)))
 	if err != nil {
 		return 0, err
@@ -175,6 +190,9 @@ func (fs *FS) truncate(ino Ino, size int64) error {
 	}
 	if !isRegular(n) {
 		return ErrInvalid
+	}
+	if fs.isPassed(ino) {
+		return fs.changePassed(nd, func(f *cache.File) error { return f.Truncate(size) })
 	}
 	if n, _, err = fs.begun(nd, min(size, n.Size), math.MaxInt64); err != nil {
 		return err

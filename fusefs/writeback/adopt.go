@@ -27,6 +27,9 @@ func (w *Writeback) enter(tx *index.Tx, parent index.Ino, name, key string, obj 
 		k.At = index.Name{Parent: parent, Name: name}
 	}
 	if attr.Link != "" {
+		if later, err := w.mustWait(tx, attr); err != nil || later {
+			return nil, err
+		}
 		return w.importLink(tx, parent, name, k, obj, attr)
 	}
 	n := index.Inode{Ino: tx.NewIno(), Nlink: 1, Placed: key}
@@ -67,6 +70,9 @@ func (w *Writeback) Seen(tx *index.Tx, n index.Inode, k index.Key, obj objstore.
 	same := k.ETag == obj.ETag
 	if same && k.LastModified.Equal(obj.LastModified) && !(n.Vague && obj.HasMetadata) {
 		return nil, nil
+	}
+	if !same && w.Files.Passed(n.Whole()) {
+		return nil, nil // the next look after its last close takes it over
 	}
 	dirty := n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen
 	attr, _, foreign := layout.Decode(obj, n.Dir != nil, w.Defaults)
@@ -164,7 +170,7 @@ func (w *Writeback) seen(tx *index.Tx, ino index.Ino, key string, head objstore.
 		after, err := w.bereft(tx, k)
 		k.Owner = 0
 		return after, errors.Join(err, tx.PutKey(k))
-	case n.Gen == n.PlacedGen && n.AttrGen > n.PlacedAttrGen && k.ETag != head.ETag:
+	case n.Gen == n.PlacedGen && n.AttrGen > n.PlacedAttrGen && k.ETag != head.ETag && !w.Files.Passed(n.Whole()):
 		attr, _, foreign := layout.Decode(head, n.Dir != nil, w.Defaults)
 		k.ETag, k.LastModified, k.Size, k.Foreign = head.ETag, head.LastModified, head.Size, index.Foreign(foreign)
 		return w.adopt(tx, n, k, attr, true)
@@ -234,7 +240,7 @@ func (w *Writeback) bury(tx *index.Tx, n index.Inode, key string) (after func(),
 // removed it. What has changes of ours, or lies elsewhere still, stays. It is called
 // inside index.Update; the returned function, which may be nil, after the commit.
 func (w *Writeback) Vanished(tx *index.Tx, parent index.Ino, name string, n index.Inode, key string) (after func(), err error) {
-	if n.Placed != key || n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen || n.Sending != "" {
+	if n.Placed != key || n.Gen > n.PlacedGen || n.AttrGen > n.PlacedAttrGen || n.Sending != "" || w.Files.Passed(n.Whole()) {
 		return nil, nil
 	}
 	if n.Of != 0 {

@@ -19,6 +19,9 @@ type Files interface {
 	// Replaced reports, after the commit, that the bucket has another content for an
 	// inode: the content file of the given generation is of no use any more.
 	Replaced(ino index.Ino, file uint64)
+	// Passed reports whether programs use an inode's content file itself, or may: no other
+	// content takes its place then. It is asked inside index.Update.
+	Passed(ino index.Ino) bool
 	// EntryChanged reports that a name means something else than before.
 	EntryChanged(parent index.Ino, name string)
 	// Landed reports that the bucket now holds an inode's content.

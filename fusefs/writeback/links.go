@@ -52,6 +52,20 @@ func (w *Writeback) importLink(tx *index.Tx, parent index.Ino, name string, k in
 	return after, errors.Join(w.heal(tx, ino), counted(tx, ino, 0))
 }
 
+// mustWait reports whether an object would give the file of its group another content while
+// programs use the one before: a look after their last close takes it over.
+func (w *Writeback) mustWait(tx *index.Tx, attr layout.Attr) (bool, error) {
+	ino, err := tx.Group(attr.Link)
+	if errors.Is(err, index.ErrNotFound) || err == nil && !w.Files.Passed(ino) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.Inode(ino)
+	return err == nil && attr.LinkGen > n.PlacedGen, err
+}
+
 // mayJoin reports whether an object with a generation can be a copy of an inode, of which
 // the one at home is known.
 func mayJoin(n index.Inode, home, k index.Key, gen uint64) bool {
@@ -212,6 +226,9 @@ func (w *Writeback) Join(tx *index.Tx, n index.Inode, k index.Key, obj objstore.
 	}
 	names, err := tx.Names(n.Ino)
 	if err != nil || len(names) != 1 {
+		return nil, err
+	}
+	if later, err := w.mustWait(tx, attr); err != nil || later {
 		return nil, err
 	}
 	at := names[0]

@@ -94,6 +94,9 @@ func (w *Writeback) contested(tx *index.Tx, k index.Key, head objstore.Object, a
 		return nil, errors.Join(tx.PutKey(k), tx.PutInode(n))
 	case n.Placed == k.Key && n.Gen == n.PlacedGen && attr.Mode&layout.TypeMask == n.Mode&layout.TypeMask:
 		// Only attributes of ours are on their way: they go on to the new content.
+		if w.Files.Passed(n.Whole()) {
+			return nil, fmt.Errorf("%w, and programs have the one before open", ErrConflict)
+		}
 		return w.adopt(tx, n, k, attr, true)
 	}
 	if n.Of != 0 {
