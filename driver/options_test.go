@@ -59,6 +59,8 @@ func TestResolve(t *testing.T) {
 		{"ro", func(s *Spec) { s.ReadOnly = true }},
 		{"cache-size=512M", func(s *Spec) { s.CacheSize = 512 << 20 }},
 		{"cache_size=10GiB", func(s *Spec) { s.CacheSize = 10 << 30 }},
+		{"passthrough=off", func(s *Spec) { s.Passthrough = false }},
+		{"passthrough-min=4k", func(s *Spec) { s.PassthroughMin = 4 << 10 }},
 		{"on-remove=delete", func(s *Spec) { s.OnRemove = OnRemoveDelete }},
 	} {
 		want := d.Spec
@@ -138,11 +140,11 @@ func TestResolveRefuses(t *testing.T) {
 // and has a canonical text that reads back as the same.
 func TestOptionsAreComplete(t *testing.T) {
 	want := strings.Fields("access-key access-key-file bucket ca-cert cache-size close credentials-file dir-mode endpoint file-mode gid " +
-		"insecure-skip-verify on-remove path-style prefix profile read-only region secret-key secret-key-file session-token sync ttl uid")
+		"insecure-skip-verify on-remove passthrough passthrough-min path-style prefix profile read-only region secret-key secret-key-file session-token sync ttl uid")
 	example := map[string]string{
 		"ca-cert": "/ca.pem", "insecure-skip-verify": "true", "access-key-file": "/a", "secret-key-file": "/s", "profile": "p", "credentials-file": "/c", "session-token": "t",
 		"access-key": "k", "bucket": "other", "cache-size": "3M", "close": "bucket", "dir-mode": "0700",
-		"endpoint": "http://h:1", "file-mode": "0600", "gid": "7", "on-remove": "delete", "path-style": "false",
+		"endpoint": "http://h:1", "file-mode": "0600", "gid": "7", "on-remove": "delete", "passthrough": "no", "passthrough-min": "2M", "path-style": "false",
 		"prefix": "p/", "read-only": "true", "region": "r", "secret-key": "s", "sync": "local", "ttl": "7s", "uid": "8",
 	}
 	var keys []string

@@ -36,6 +36,9 @@ type Spec struct {
 	CacheSize int64 // bytes
 	OnRemove  OnRemove
 
+	Passthrough    bool  // the kernel reads and writes large files on this host itself
+	PassthroughMin int64 // from which size on, in bytes
+
 	// Given are the options that Create was given, by key in the canonical spelling,
 	// without secrets. What is not here came from the defaults.
 	Given map[string]string
@@ -84,6 +87,9 @@ func BuiltIn() Defaults {
 		Close:     CloseAsync,
 		CacheSize: 1 << 30,
 		OnRemove:  OnRemoveKeep,
+
+		Passthrough:    true,
+		PassthroughMin: 1 << 20,
 	}}
 }
 

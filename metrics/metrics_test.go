@@ -67,6 +67,7 @@ func busy() *Metrics {
 			Mounted: true, References: 2, Failing: true,
 			DirtyBytes: 4096, DirtyFiles: 1, QueueLength: 3,
 			CacheBytes: 1 << 20, CacheHits: 7, CacheMisses: 2, Conflicts: 1, Ahead: 9, AheadBytes: 90, Wasted: 3, WastedBytes: 30,
+			OpensPassed: 5, OpensMediated: 6, OpensRefused: 1, PassedSeconds: 12.5, PassedChanges: 4,
 			Hidden: map[string]int64{"empty component": 3, "component . or ..": 0},
 		}
 	})

@@ -24,6 +24,12 @@ type State struct {
 	WastedBytes uint64 // of those
 	Conflicts   uint64 // files kept under another name, since the volume was mounted
 
+	OpensPassed   uint64  // opens of files that the kernel reads and writes itself
+	OpensMediated uint64  // opens of other files
+	OpensRefused  uint64  // files that an error kept from being passed to the kernel
+	PassedSeconds float64 // sum over the files that were passed, from first open to last release
+	PassedChanges uint64  // times that such a file was found changed
+
 	Hidden map[string]int64 // objects that no file can stand for, by reason, as far as they were listed
 }
 
@@ -58,12 +64,16 @@ var hiddenDesc = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", "hidde
 	"Objects of other tools that cannot be shown as files, in the directories that were listed since the volume was mounted.",
 	[]string{"reason", "volume"}, nil)
 
+var opensDesc = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", "opens_total"),
+	"Files that were opened: passthrough are those that the kernel reads and writes itself.", []string{"mode", "volume"}, nil)
+
 var mountsDesc = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", "mounts"), "Volumes that are mounted on this host.", nil, nil)
 
 // Describe sends the definitions.
 func (s *states) Describe(ch chan<- *prometheus.Desc) {
 	ch <- mountsDesc
 	ch <- hiddenDesc
+	ch <- opensDesc
 	for _, d := range s.table {
 		ch <- d.desc
 	}
@@ -79,6 +89,9 @@ func (s *states) Collect(ch chan<- prometheus.Metric) {
 		}
 		for _, d := range s.table {
 			ch <- prometheus.MustNewConstMetric(d.desc, d.kind, d.value(state), name)
+		}
+		for mode, n := range map[string]uint64{"passthrough": state.OpensPassed, "mediated": state.OpensMediated} {
+			ch <- prometheus.MustNewConstMetric(opensDesc, prometheus.CounterValue, float64(n), mode, name)
 		}
 		for reason, n := range state.Hidden {
 			ch <- prometheus.MustNewConstMetric(hiddenDesc, prometheus.GaugeValue, float64(n), reason, name)

@@ -108,6 +108,9 @@ func newStateTable() []stateMetric {
 		define("prefetched_bytes_total", "Bytes of the small files that were fetched before anybody read them.", counter, func(s State) float64 { return float64(s.AheadBytes) }),
 		define("prefetched_files_wasted_total", "Files that were fetched ahead and that nobody read.", counter, func(s State) float64 { return float64(s.Wasted) }),
 		define("prefetched_bytes_wasted_total", "Bytes of the files that were fetched ahead and that nobody read.", counter, func(s State) float64 { return float64(s.WastedBytes) }),
+		define("open_seconds_total", "Time that files were open whose reads and writes the kernel does itself, from the first open to the last close, counted at that.", counter, func(s State) float64 { return s.PassedSeconds }),
+		define("passthrough_changes_total", "Times that a file was found changed by what the kernel did itself.", counter, func(s State) float64 { return float64(s.PassedChanges) }),
+		define("passthrough_failures_total", "Files that an error kept from being given to the kernel; they were served as without passthrough.", counter, func(s State) float64 { return float64(s.OpensRefused) }),
 		define("conflicts_total", "Files kept under another name because the bucket's version was not ours.", counter, func(s State) float64 { return float64(s.Conflicts) }),
 	}
 }

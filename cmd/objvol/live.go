@@ -281,7 +281,13 @@ func (l *live) numbers(references int) metrics.State {
 		Wasted:      uint64(s.Wasted),
 		WastedBytes: uint64(s.WastedBytes),
 		Conflicts:   uint64(s.Conflicts),
-		Hidden:      hiddenByReason(s.Hidden),
+
+		OpensPassed:   uint64(s.Opens.Passed),
+		OpensMediated: uint64(s.Opens.Mediated),
+		OpensRefused:  uint64(s.Opens.Refused),
+		PassedSeconds: s.Opens.PassedFor.Seconds(),
+		PassedChanges: uint64(s.Opens.Changes),
+		Hidden:        hiddenByReason(s.Hidden),
 	}
 }
 

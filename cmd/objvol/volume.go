@@ -90,6 +90,8 @@ func (h *host) openVolume(ctx context.Context, spec driver.Spec) (_ *volume, err
 		LocalStore:  spec.Endpoint == "",
 		Host:        h.name,
 		BootID:      h.boot,
+
+		PassthroughMin: passthroughMin(spec),
 	})
 	if err != nil {
 		return nil, err
@@ -97,6 +99,14 @@ func (h *host) openVolume(ctx context.Context, spec driver.Spec) (_ *volume, err
 	v.recent.read = v.fs.State
 	v.recent.get()
 	return v, nil
+}
+
+// passthroughMin is vfs.Config.PassthroughMin: 0 is never.
+func passthroughMin(spec driver.Spec) int64 {
+	if !spec.Passthrough {
+		return 0
+	}
+	return max(1, spec.PassthroughMin)
 }
 
 // mount mounts the volume on a directory.
