@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"objvol/fusefs/vfs"
 	"objvol/objstore"
 	"objvol/objstore/memory"
 )
@@ -99,35 +100,48 @@ func TestPartsOfAMovedFile(t *testing.T) {
 }
 
 // A file that never rests is sent from a private copy: what did not change since the object
-// before it is copied, and what was written meanwhile is sent the next time.
+// before it is copied, and what was written meanwhile is sent the next time. Small contents
+// and large ones lie differently on the local disk.
 func TestPartsOfARestlessFile(t *testing.T) {
 	t.Parallel()
-	b := memory.New(memory.Options{MinPartSize: smallPart / 3})
-	bubble(t, b, func(v *volume) {
-		v.write("a", parts(8))
-		v.drain()
-		b.Forget()
-		fh := v.openFile("a", 0)
-		var writes atomic.Int64
-		b.Inject(memory.Fault{Op: objstore.OpUploadPart, Count: 3, Hook: func() {
-			if _, err := v.Write(t.Context(), fh, (writes.Add(1)-1)*smallPart, []byte("x")); err != nil {
-				t.Error(err)
+	for _, part := range []int64{smallPart, 3 << 16} {
+		b := memory.New(memory.Options{MinPartSize: int(part / 3)})
+		bubble(t, b, func(v *volume) {
+			want := []byte(strings.Repeat("0123456789abcdef", int(part/2)))
+			v.write("a", string(want))
+			v.drain()
+			b.Forget()
+			fh := v.openFile("a", 0)
+			var writes atomic.Int64
+			b.Inject(memory.Fault{Op: objstore.OpUploadPart, Count: 3, Hook: func() {
+				if _, err := v.Write(t.Context(), fh, (writes.Add(1)-1)*part, []byte("x")); err != nil {
+					t.Error(err)
+				}
+			}})
+			v.writeAt("a", 7*part, "x")
+			v.must(v.fsync("a"))
+			v.Release(fh)
+			v.drain()
+			v.quiet()
+			for _, i := range []int64{0, part, 2 * part, 7 * part} {
+				want[i] = 'x'
 			}
-		}})
-		v.writeAt("a", 7*smallPart, "x")
-		v.must(v.fsync("a"))
-		v.Release(fh)
-		v.drain()
-		v.quiet()
-		want := []byte(parts(8))
-		for _, i := range []int{0, smallPart, 2 * smallPart, 7 * smallPart} {
-			want[i] = 'x'
+			if got, _ := content(b, "v/a"); got != string(want) {
+				t.Errorf("parts of %d: the object differs from byte %d on", part, differ(got, string(want)))
+			}
+			if sent := b.Count(objstore.OpUploadPart); sent > 10 || b.Count(objstore.OpCopyPart) == 0 {
+				t.Errorf("%d parts were sent and %d copied", sent, b.Count(objstore.OpCopyPart))
+			}
+		}, func(c *vfs.Config) { c.PartSize = part })
+	}
+}
+
+// differ returns the first byte in which two contents differ.
+func differ(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
 		}
-		if got, _ := content(b, "v/a"); got != string(want) {
-			t.Errorf("the object holds\n%q, not\n%q", got, want)
-		}
-		if sent := b.Count(objstore.OpUploadPart); sent > 10 || b.Count(objstore.OpCopyPart) == 0 {
-			t.Errorf("%d parts were sent and %d copied", sent, b.Count(objstore.OpCopyPart))
-		}
-	}, inSmallParts)
+	}
+	return min(len(a), len(b))
 }
