@@ -73,6 +73,7 @@ func scribble(t *testing.T, program []byte) {
 	if s.draw(3) == 0 {
 		keep = 100 // what is clean goes
 	}
+	oneBoot := s.draw(2) == 0 // a crash is the process's alone
 	s.store = &confirmed{Bucket: s.bucket}
 	bubble(t, s.store, func(v *volume) {
 		s.v = v
@@ -87,12 +88,17 @@ func scribble(t *testing.T, program []byte) {
 		v.drain()
 		s.compare()
 		v.close()
-		v.open() // nothing clean is left on this host
+		v.open() // after another boot nothing clean is left on this host
 		s.compare()
 		if t.Failed() {
 			t.Logf("store %03b\n%s", kind, strings.Join(s.log, "\n"))
 		}
-	}, inSmallParts, func(c *vfs.Config) { c.CacheSize = keep })
+	}, inSmallParts, func(c *vfs.Config) {
+		c.CacheSize = keep
+		if oneBoot {
+			c.BootID = "one"
+		}
+	})
 }
 
 // file returns an open file.
