@@ -86,6 +86,7 @@ var steps = mounttest.Cases{
 	"exclusive: check":      checkExclusive,
 	"interrupt":             interruptRead,
 	"leave a read":          leaveRead,
+	"change a little":       changeALittle,
 	"list":                  listAll,
 	"lock: hold":            holdLock,
 	"map and store":         mapAndStore,

@@ -235,6 +235,32 @@ func readF(dir string) error {
 	return err
 }
 
+// changeALittle adds one to a byte in the middle of a large file, and one to the last after
+// an fsync.
+func changeALittle(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, "f"), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	for _, at := range []int64{st.Size() / 2, st.Size() - 1} {
+		b := make([]byte, 1)
+		_, err1 := f.ReadAt(b, at)
+		b[0]++
+		_, err2 := f.WriteAt(b, at)
+		if err := must(err1, err2); err != nil {
+			return err
+		}
+		if at == st.Size()/2 {
+			err = f.Sync()
+		}
+	}
+	return must(err, f.Close())
+}
+
 // listAll looks at everything in the directory.
 func listAll(dir string) error {
 	all, err := os.ReadDir(dir)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -283,6 +284,51 @@ func TestPagesOfBefore(t *testing.T) {
 	s := mounted(t, fs, fusefs.Options{})
 	mounttest.Run(t, s.Dir(), "passed: pages")
 	if opens := fs.State().Opens; opens.Passed != 4 || opens.Mediated < 8 {
+		t.Errorf("opened: %+v", opens)
+	}
+}
+
+// parts counts the bytes that are sent.
+type parts struct {
+	objstore.Bucket
+	sent atomic.Int64
+}
+
+func (p *parts) Put(ctx context.Context, key string, body objstore.Body, o objstore.PutOptions) (objstore.Object, error) {
+	p.sent.Add(body.Size())
+	return p.Bucket.Put(ctx, key, body, o)
+}
+
+func (p *parts) UploadPart(ctx context.Context, key, upload string, number int, body objstore.Body) (objstore.Part, error) {
+	p.sent.Add(body.Size())
+	return p.Bucket.UploadPart(ctx, key, upload, number, body)
+}
+
+// TestChangedPartsOfPassedFile: of a large file that the kernel writes to, only what has
+// changed is sent: at fsync, at close, and again after that.
+func TestChangedPartsOfPassedFile(t *testing.T) {
+	const size = 64 << 20
+	memory := memory.New(memory.Options{})
+	want := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	memory.Set("v/f", want, objstore.Attributes{})
+	bucket := &parts{Bucket: memory}
+	fs, _ := volumeIn(t, bucket, t.TempDir(), func(c *vfs.Config) { c.PassthroughMin = 1 })
+	s := mounted(t, fs, fusefs.Options{})
+	mounttest.Run(t, s.Dir(), "read f")
+	for round := range 3 {
+		bucket.sent.Store(0)
+		mounttest.Run(t, s.Dir(), "change a little")
+		drained(t, fs)
+		want[size/2]++
+		want[size-1]++
+		if !bytes.Equal(memory.Snapshot()["v/f"].Data, want) {
+			t.Fatalf("round %d: the object is another", round)
+		}
+		if sent := bucket.sent.Load(); sent == 0 || sent > size/2 {
+			t.Errorf("round %d: %d bytes were sent", round, sent)
+		}
+	}
+	if opens := fs.State().Opens; opens.Passed != 3 {
 		t.Errorf("opened: %+v", opens)
 	}
 }

@@ -10,6 +10,7 @@ const (
 	tagDirty   = 'd' // inode -> nothing: to be reconciled
 	tagEntry   = 'e' // parent, name -> inode, cookie
 	tagGroup   = 'g' // group of hard links -> inode
+	tagSums    = 'h' // inode -> Sums
 	tagInode   = 'i' // inode -> Inode
 	tagKey     = 'k' // key -> Key
 	tagMember  = 'l' // inode, member -> nothing: the members of an inode

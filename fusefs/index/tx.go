@@ -72,6 +72,7 @@ func (tx *Tx) DeleteInode(ino Ino) error {
 		tx.drop(inoKey(tagInode, ino)),
 		tx.drop(inoKey(tagContent, ino)),
 		tx.drop(inoKey(tagPassed, ino)),
+		tx.drop(inoKey(tagSums, ino)),
 		tx.drop(inoKey(tagSubdirs, ino)),
 		tx.drop(inoKey(tagOrphan, ino)))
 }

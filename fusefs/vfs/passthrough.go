@@ -48,6 +48,7 @@ type passed struct {
 	// than the file.
 	stale bool
 
+	sums  index.Sums    // of what is being sent; Gen is 0 for none
 	seen  cache.Stat    // size and modification time when absorb last looked
 	next  time.Time     // when to look again
 	pause time.Duration // between the last look and the next
@@ -301,6 +302,9 @@ func (fs *FS) exact(nd *node, n index.Inode, c index.Content) error {
 // known from here on. The caller holds nd.mu.
 func (fs *FS) intend(nd *node, p *passed, direct bool) error {
 	if !p.open {
+		if err := fs.sumBase(nd, p); err != nil {
+			return err
+		}
 		err := fs.Index.Update(func(tx *index.Tx) error {
 			return errors.Join(unsame(tx, nd.ino), tx.PutPassed(nd.ino, index.Passed{File: p.file, Open: true}))
 		})

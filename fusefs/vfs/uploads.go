@@ -92,6 +92,9 @@ func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) 
 	if err != nil {
 		return nil, err
 	}
+	if c, err = fs.withSame(nd, n, c, private); err != nil {
+		return nil, err
+	}
 	ranges := need(n, c)
 	if len(absentOf(c, ranges)) > 0 {
 		return nil, nil
@@ -218,7 +221,7 @@ func (u uploads) Landed(ino Ino) {
 	if n, c, err := u.fs.content(ino); err == nil && c.File != 0 {
 		u.fs.account(n, c)
 	}
-	if err := notThere(u.fs.look(ino)); err != nil {
+	if err := errors.Join(u.fs.keepSums(ino), notThere(u.fs.look(ino))); err != nil {
 		u.fs.Log.Warn("a content file was not looked at", "inode", uint64(ino), "error", err)
 	}
 }
