@@ -107,8 +107,9 @@ bench-full: EXTENT = -full
 bench-full: measure ## the same with the rows that take long
 
 .PHONY: measure
-measure: build minio # ROWS selects rows by name, PEERS other filesystems; ^$$ is none
-	@.tools/setup bench
+measure: setup minio # ROWS selects rows by name, PEERS other filesystems (^$$ is none); only tables go to stdout
+	@.tools/setup bench >&2
+	@$(BUILD) -o bin/objvol ./cmd/objvol
 	@go build -o bin/bench ./cmd/bench
 	@.tools/leftovers bin/bench -objvol bin/objvol -rounds $(ROUNDS) -rows '$(ROWS)' -peers '$(PEERS)' $(EXTENT)
 
