@@ -11,7 +11,8 @@ import (
 // bodies open and asks for more waits for himself.
 //
 // A quarter of the n, at least one if n is above 1, is kept for what people wait for
-// (Head, Get, List): uploads and deletes, however many, leave it free. With n below 1
+// (Head, Get, List): uploads and deletes, however many, leave it free. How many of these
+// run at once, up to the rest, follows from what the store takes (window). With n below 1
 // there is no limit.
 func WithLimit(b Bucket, n int) Bucket {
 	if n < 1 {
@@ -21,7 +22,7 @@ func WithLimit(b Bucket, n int) Bucket {
 	if n == 1 {
 		reserved = 0
 	}
-	return &limited{Bucket: b, all: make(chan struct{}, n), bulk: make(chan struct{}, n-reserved)}
+	return &limited{Bucket: b, all: make(chan struct{}, n), bulk: newWindow(n - reserved)}
 }
 
 // limited has two counters. Every request takes a place in all; one that changes
@@ -30,7 +31,7 @@ func WithLimit(b Bucket, n int) Bucket {
 type limited struct {
 	Bucket // Capabilities
 	all    chan struct{}
-	bulk   chan struct{}
+	bulk   *window
 }
 
 // read takes the place of a Head, Get or List. The function returned gives it back, once.
@@ -41,16 +42,17 @@ func (l *limited) read(ctx context.Context, op, key string) (release func(), err
 	return sync.OnceFunc(func() { <-l.all }), nil
 }
 
-// write takes the places of any other request.
-func (l *limited) write(ctx context.Context, op, key string) (release func(), err error) {
-	if err := take(ctx, l.bulk); err != nil {
+// write takes the places of any other request. The function returned gives them back and
+// tells how the request ended and how many bytes it sent.
+func (l *limited) write(ctx context.Context, op, key string) (release func(err error, bytes int64), err error) {
+	if err := l.bulk.take(ctx); err != nil {
 		return nil, &OpError{Op: op, Key: key, Err: err}
 	}
 	if err := take(ctx, l.all); err != nil {
-		<-l.bulk
+		l.bulk.give(nil, 0)
 		return nil, &OpError{Op: op, Key: key, Err: err}
 	}
-	return func() { <-l.all; <-l.bulk }, nil
+	return func(err error, bytes int64) { <-l.all; l.bulk.give(err, bytes) }, nil
 }
 
 func take(ctx context.Context, places chan struct{}) error {
@@ -100,8 +102,9 @@ func (l *limited) Put(ctx context.Context, key string, body Body, opts PutOption
 	if err != nil {
 		return Object{}, err
 	}
-	defer release()
-	return l.Bucket.Put(ctx, key, body, opts)
+	object, err := l.Bucket.Put(ctx, key, body, opts)
+	release(err, body.Size())
+	return object, err
 }
 
 func (l *limited) Delete(ctx context.Context, key string, cond Condition) error {
@@ -109,8 +112,9 @@ func (l *limited) Delete(ctx context.Context, key string, cond Condition) error 
 	if err != nil {
 		return err
 	}
-	defer release()
-	return l.Bucket.Delete(ctx, key, cond)
+	err = l.Bucket.Delete(ctx, key, cond)
+	release(err, 0)
+	return err
 }
 
 func (l *limited) DeleteMany(ctx context.Context, batch []Doomed) []error {
@@ -118,8 +122,9 @@ func (l *limited) DeleteMany(ctx context.Context, batch []Doomed) []error {
 	if err != nil {
 		return allFailed(batch, cause(err))
 	}
-	defer release()
-	return l.Bucket.DeleteMany(ctx, batch)
+	errs := l.Bucket.DeleteMany(ctx, batch)
+	release(worst(errs), 0)
+	return errs
 }
 
 func (l *limited) List(ctx context.Context, opts ListOptions) (Page, error) {
@@ -136,8 +141,9 @@ func (l *limited) CreateUpload(ctx context.Context, key string, attrs Attributes
 	if err != nil {
 		return "", err
 	}
-	defer release()
-	return l.Bucket.CreateUpload(ctx, key, attrs)
+	id, err := l.Bucket.CreateUpload(ctx, key, attrs)
+	release(err, 0)
+	return id, err
 }
 
 func (l *limited) UploadPart(ctx context.Context, key, id string, number int, body Body) (Part, error) {
@@ -145,8 +151,9 @@ func (l *limited) UploadPart(ctx context.Context, key, id string, number int, bo
 	if err != nil {
 		return Part{}, err
 	}
-	defer release()
-	return l.Bucket.UploadPart(ctx, key, id, number, body)
+	part, err := l.Bucket.UploadPart(ctx, key, id, number, body)
+	release(err, body.Size())
+	return part, err
 }
 
 func (l *limited) CopyPart(ctx context.Context, key, id string, number int, src CopySource) (Part, error) {
@@ -154,8 +161,9 @@ func (l *limited) CopyPart(ctx context.Context, key, id string, number int, src 
 	if err != nil {
 		return Part{}, err
 	}
-	defer release()
-	return l.Bucket.CopyPart(ctx, key, id, number, src)
+	part, err := l.Bucket.CopyPart(ctx, key, id, number, src)
+	release(err, src.Length)
+	return part, err
 }
 
 func (l *limited) CompleteUpload(ctx context.Context, key, id string, parts []Part, cond Condition) (Object, error) {
@@ -163,8 +171,9 @@ func (l *limited) CompleteUpload(ctx context.Context, key, id string, parts []Pa
 	if err != nil {
 		return Object{}, err
 	}
-	defer release()
-	return l.Bucket.CompleteUpload(ctx, key, id, parts, cond)
+	object, err := l.Bucket.CompleteUpload(ctx, key, id, parts, cond)
+	release(err, 0)
+	return object, err
 }
 
 func (l *limited) AbortUpload(ctx context.Context, key, id string) error {
@@ -172,6 +181,7 @@ func (l *limited) AbortUpload(ctx context.Context, key, id string) error {
 	if err != nil {
 		return err
 	}
-	defer release()
-	return l.Bucket.AbortUpload(ctx, key, id)
+	err = l.Bucket.AbortUpload(ctx, key, id)
+	release(err, 0)
+	return err
 }

@@ -18,8 +18,9 @@ import (
 	"objvol/objstore/s3"
 )
 
-// requestsAtOnce is how many requests of one volume are under way at most.
-const requestsAtOnce = 64
+// requestsAtOnce is how many requests of one volume are under way at most. Those that
+// write are fewer where the store does not do more for it.
+const requestsAtOnce = 160
 
 // stores opens the buckets of volumes. It runs the embedded store from the first volume
 // that needs it.

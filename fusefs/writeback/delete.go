@@ -46,8 +46,8 @@ func (w *Writeback) delete(j *job) error {
 // content.
 func isOverwritten(k index.Key) bool { return isMarker(k.Key) && k.Size > 0 }
 
-// deleted ends the task of a key that is gone.
-func (w *Writeback) deleted(t task) {
+// ended ends a task that is out of the queue.
+func (w *Writeback) ended(t task) {
 	w.succeeded(t)
 	w.sched.done(t)
 	w.sched.release(t)

@@ -126,7 +126,7 @@ func (w *Writeback) endMany(jobs []*job, errs []error) {
 	w.failMany(failed)
 	for _, j := range jobs {
 		if failed[j.task] == nil {
-			w.deleted(j.task)
+			w.ended(j.task)
 		}
 	}
 }

@@ -10,6 +10,9 @@ import (
 // with it.
 const gatherMost = time.Second
 
+// gatherQuiet is for how long none must have come after one that is due.
+const gatherQuiet = 30 * time.Millisecond
+
 // gather is when doomed keys go together: when there are as many as a batch holds, when for
 // a while none has come, when one has waited for long, when somebody waits for one, or when
 // in a drain there is nothing else to do.
@@ -43,7 +46,7 @@ func (s *schedule) gatheredLocked(now time.Time) time.Time {
 		return now
 	}
 	last := first.Add(gatherMost)
-	if quiet := s.gather.latest.Add(settleDelete); quiet.Before(last) {
+	if quiet := s.gather.latest.Add(gatherQuiet); quiet.Before(last) {
 		return quiet
 	}
 	return last

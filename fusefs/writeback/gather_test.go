@@ -37,7 +37,7 @@ func TestGather(t *testing.T) {
 		doom("b")
 		time.Sleep(60 * time.Millisecond)
 		doom("a")
-		wantKeys(t, s, 100*time.Millisecond, "b", "a")
+		wantKeys(t, s, 40*time.Millisecond, "b", "a")
 		done("a", "b")
 
 		// As many as go together do not wait for more.
@@ -50,17 +50,20 @@ func TestGather(t *testing.T) {
 		done("a", "b", "c", "d", "e")
 
 		// A few at a time, for long.
-		s.together(20)
+		s.together(100)
+		const files, every = 55, 20 * time.Millisecond // for a little less than gatherMost+settleDelete
+		var all []string
 		go func() {
-			for i := range 13 {
+			for i := range files {
 				doom(fmt.Sprintf("%02d", i))
-				time.Sleep(90 * time.Millisecond)
+				time.Sleep(every)
 			}
 		}()
-		wantKeys(t, s, gatherMost+settleDelete, "12", "11", "10", "09", "08", "07", "06", "05", "04", "03", "02", "01", "00")
-		for i := range 13 {
-			done(fmt.Sprintf("%02d", i))
+		for i := range files {
+			all = append(all, fmt.Sprintf("%02d", files-1-i))
 		}
+		wantKeys(t, s, gatherMost+settleDelete, all...)
+		done(all...)
 
 		// Somebody waits for one.
 		doom("a")

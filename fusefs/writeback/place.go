@@ -18,13 +18,28 @@ func (w *Writeback) landed(j *job, obj objstore.Object, size int64, gen uint64) 
 			size: size, gen: gen, attrGen: attrGenOf(j.nonce), foreign: j.foreign,
 		})
 		j.free(w)
+		if err != nil {
+			return err
+		}
+		j.settled, err = w.settles(tx, j.task)
 		return err
 	})
 	if err != nil {
+		j.settled = false
 		return err
 	}
 	after()
 	return nil
+}
+
+// settles takes a task out of the queue in the transaction that records its last step, if
+// nothing is left to do: most often it is so, and needs no other look.
+func (w *Writeback) settles(tx *index.Tx, t task) (bool, error) {
+	step, err := w.planner(tx).plan(t)
+	if err != nil || step.Action != Nothing {
+		return false, err
+	}
+	return true, errors.Join(tx.ClearDirty(t.ino), w.sentAll(tx, t.ino))
 }
 
 // placement is what the bucket was found, or made, to hold of an inode.

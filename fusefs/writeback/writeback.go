@@ -30,8 +30,9 @@ type Config struct {
 	PartSize int64
 }
 
-// DefaultWorkers suits a store near by; each worker has at most one object under way.
-const DefaultWorkers = 24
+// DefaultWorkers is for a store far away: each worker has at most one object under way. How
+// many requests a store near by gets at once is the bucket's to limit.
+const DefaultWorkers = 128
 
 // inlineSize is the content, in bytes, up to which a moved or re-attributed file is sent
 // again rather than copied inside the store: one request instead of three.
@@ -85,9 +86,7 @@ func (w *Writeback) Start() error {
 		return err
 	}
 	w.sched.add(sweepTask, time.Now())
-	for range w.Workers {
-		w.done.Go(w.work)
-	}
+	w.done.Go(w.work)
 	return nil
 }
 
@@ -169,18 +168,33 @@ func (w *Writeback) planner(r Reader) planner {
 	}
 }
 
-// work does tasks until Close.
+// work has tasks done until Close, each by a goroutine of its own: a volume that rests
+// costs one.
 func (w *Writeback) work() {
+	places := make(chan struct{}, w.Workers)
 	for {
+		select {
+		case places <- struct{}{}:
+		case <-w.ctx.Done():
+			return
+		}
 		tasks, ok := w.sched.next(w.ctx)
 		if !ok {
 			return
 		}
-		if len(tasks) > 1 {
-			w.deleteMany(tasks)
-		} else if err := w.run(tasks[0]); err != nil {
-			w.fail(tasks[0], err)
-		}
+		w.done.Go(func() {
+			defer func() { <-places }()
+			w.do(tasks)
+		})
+	}
+}
+
+// do does the next step of a task, or of keys that go together.
+func (w *Writeback) do(tasks []task) {
+	if len(tasks) > 1 {
+		w.deleteMany(tasks)
+	} else if err := w.run(tasks[0]); err != nil {
+		w.fail(tasks[0], err)
 	}
 }
 
@@ -222,10 +236,11 @@ func (w *Writeback) run(t task) error {
 		err = w.countLinks(w.ctx, j.Ino)
 	case Delete:
 		err = w.delete(j)
-		if err == nil {
-			w.deleted(t)
-			return nil
-		}
+		j.settled = err == nil
+	}
+	if j.settled {
+		w.ended(t)
+		return nil
 	}
 	if !j.freed {
 		// Under the index's lock: nobody plans between the look at a busy key and
@@ -254,6 +269,7 @@ type job struct {
 	foreign index.Foreign
 	rest    time.Duration // how long Key stays occupied after the step
 	many    bool          // it is one of many keys that go together
+	settled bool          // the task is out of the queue
 	freed   bool
 }
 

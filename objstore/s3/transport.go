@@ -40,7 +40,7 @@ func newTransport(cfg Config) (*http.Transport, error) {
 		ResponseHeaderTimeout: t.Answer,
 		IdleConnTimeout:       50 * time.Second, // below the 60 s of common servers and balancers
 		MaxIdleConns:          256,
-		MaxIdleConnsPerHost:   64,
+		MaxIdleConnsPerHost:   256,
 		MaxConnsPerHost:       cfg.MaxConns,
 		// Objects with Content-Encoding: gzip are wanted as they are.
 		DisableCompression: true,
