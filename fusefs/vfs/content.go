@@ -75,6 +75,7 @@ func (fs *FS) read(ctx context.Context, h *handle, off int64, buf []byte) (int, 
 			return got, err
 		case first:
 			fs.misses.Add(1)
+			defer fs.hold(nd)()
 		case missing[0].Off > at:
 			try = 0 // some have come: it goes on
 		}

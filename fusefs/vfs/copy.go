@@ -41,6 +41,7 @@ func (fs *FS) CopyRange(ctx context.Context, c Copy) (int, error) {
 	if err := errors.Join(fs.catchUp(src.ino), fs.catchUp(dst.ino)); err != nil {
 		return 0, err
 	}
+	defer fs.hold(src.node)()
 	for range fetchTries {
 		copied, absent, err := fs.copyLocal(src.node, c.Off, dst.node, c.At, n)
 		if err != nil || len(absent) == 0 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"objvol/fusefs/vfs"
 	"objvol/objstore"
@@ -34,4 +35,28 @@ func TestReadWhileEvicted(t *testing.T) {
 		})
 	}
 	readers.Wait()
+}
+
+// TestReadMoreThanTheCache: a file that is larger than the cache is read, by several at
+// once, and does not stay.
+func TestReadMoreThanTheCache(t *testing.T) {
+	const size = 12 << 20
+	content := pattern(size)
+	bucket := bucketOf(t, memory.Options{})
+	bucket.Set("v/big", content, objstore.Attributes{})
+	v := open(t, bucket, t.TempDir(), func(c *vfs.Config) { c.CacheSize = 10_000 })
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			if got, err := v.read("big"); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		})
+	}
+	readers.Wait()
+	for deadline := time.Now().Add(patience); v.State().CacheBytes > 10_000; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes stay", v.State().CacheBytes)
+		}
+	}
 }

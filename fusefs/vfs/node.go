@@ -31,7 +31,8 @@ type node struct {
 	granted int64
 
 	transfers transfers
-	filling   sync.Mutex // held while fetched bytes are written to the content file; a leaf
+	held      atomic.Int32 // those for whom the content is not evicted (hold)
+	filling   sync.Mutex   // held while fetched bytes are written to the content file; a leaf
 
 	// When the file was written to last, and since when the write-back is to be told that
 	// it differs (0: it was told), in Unix nanoseconds.

@@ -75,7 +75,26 @@ const (
 	reclaimLeast = 256
 )
 
-// evictor keeps clean content within CacheSize.
+// heldMost is how many bytes the cache may be too large by for those who wait for content.
+const heldMost = 32 << 20
+
+// hold lets a file's content stay until the function returned is called: for who fetches
+// it to read it, and would find it gone again where the cache is smaller than the file.
+func (fs *FS) hold(nd *node) (release func()) {
+	nd.held.Add(1)
+	return func() {
+		if nd.held.Add(-1) == 0 && fs.ledger.Total() > fs.CacheSize {
+			fs.wakeEvictor()
+		}
+	}
+}
+
+func (fs *FS) isHeld(ino Ino) bool {
+	nd := fs.peek(ino)
+	return nd != nil && nd.held.Load() > 0 && fs.ledger.Total() <= fs.CacheSize+heldMost
+}
+
+// evictor keeps clean content within CacheSize, or a little above it.
 func (fs *FS) evictor() {
 	tick := time.NewTicker(reclaimEvery)
 	defer tick.Stop()
@@ -91,7 +110,7 @@ func (fs *FS) evictor() {
 		for again := true; again && fs.ctx.Err() == nil; {
 			again = false
 			for _, ino := range fs.ledger.Victims(fs.CacheSize) {
-				if tried[ino] {
+				if tried[ino] || fs.isHeld(Ino(ino)) {
 					continue
 				}
 				tried[ino], again = true, true

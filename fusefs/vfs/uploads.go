@@ -51,6 +51,7 @@ type upload struct {
 // upload brings what is needed of a file's content to this host, and fixes the generation
 // that is sent.
 func (fs *FS) upload(ctx context.Context, nd *node, private bool, need writeback.Need) (*upload, error) {
+	defer fs.hold(nd)()
 	for range fetchTries {
 		n, c, err := fs.content(nd.ino)
 		if err != nil {
