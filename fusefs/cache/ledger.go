@@ -1,27 +1,70 @@
 package cache
 
-import (
-	"container/list"
-	"sync"
-)
+import "sync"
 
 // Ledger counts what each inode takes on the disk and remembers in which order the
 // evictable ones were used. It calls nobody; the zero value is empty. Every method but
-// Victims takes constant time.
+// Victims takes constant time. There may be millions of inodes: one takes about 70 bytes,
+// in which there is no pointer for the garbage collector to follow.
 type Ledger struct {
 	// mu protects everything below; it is a leaf.
-	mu      sync.Mutex
-	entries map[uint64]*account
-	total   int64     // bytes of all entries
-	pinned  int64     // of those that cannot be evicted
-	idle    list.List // of *account, those that can be evicted, last used in front
+	mu     sync.Mutex
+	lines  map[uint64]uint32 // inode -> number of its line
+	pages  []*[linesPerPage]line
+	used   uint32 // lines that were ever in use, with line 0
+	spare  uint32 // the first of those that are not in use any more; 0 for none
+	total  int64  // bytes of all inodes
+	pinned int64  // of those that cannot be evicted
 }
 
-// account is one inode's line.
-type account struct {
-	ino   uint64
-	bytes int64
-	place *list.Element // in idle; nil while it cannot be evicted or has no bytes
+// linesPerPage is how many lines are allocated at once.
+const linesPerPage = 1 << 12
+
+// line is what the ledger knows of one inode. The evictable ones are a ring, in which line
+// 0 stands between the one last used, which is older than it, and the longest unused.
+type line struct {
+	ino          uint64
+	bytes        int64
+	newer, older uint32 // both the line's own number while it is not in the ring
+}
+
+func (l *Ledger) line(i uint32) *line { return &l.pages[i/linesPerPage][i%linesPerPage] }
+
+// addLocked begins a line.
+func (l *Ledger) addLocked(ino uint64) uint32 {
+	if l.lines == nil {
+		l.lines = make(map[uint64]uint32)
+	}
+	i := l.spare
+	if i != 0 {
+		l.spare = l.line(i).older
+	} else {
+		i = max(l.used, 1) // line 0 is the ring's, and in it alone
+		if int(i/linesPerPage) == len(l.pages) {
+			l.pages = append(l.pages, new([linesPerPage]line))
+		}
+		l.used = i + 1
+	}
+	*l.line(i) = line{ino: ino, newer: i, older: i}
+	l.lines[ino] = i
+	return i
+}
+
+func (l *Ledger) isIdle(i uint32) bool { return l.line(i).newer != i }
+
+// leaveLocked takes a line out of the ring.
+func (l *Ledger) leaveLocked(i uint32) {
+	at := l.line(i)
+	l.line(at.newer).older, l.line(at.older).newer = at.older, at.newer
+	at.newer, at.older = i, i
+}
+
+// enterLocked makes a line the one last used.
+func (l *Ledger) enterLocked(i uint32) {
+	at, ring := l.line(i), l.line(0)
+	at.newer, at.older = 0, ring.older
+	l.line(ring.older).newer = i
+	ring.older = i
 }
 
 // Set records what an inode takes, in bytes, and whether it could be evicted. An inode
@@ -29,27 +72,23 @@ type account struct {
 func (l *Ledger) Set(ino uint64, bytes int64, evictable bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.entries[ino]
-	if a == nil {
-		if l.entries == nil {
-			l.entries = make(map[uint64]*account)
-		}
-		a = &account{ino: ino}
-		l.entries[ino] = a
+	i, ok := l.lines[ino]
+	if !ok {
+		i = l.addLocked(ino)
 	}
-	if a.place == nil {
-		l.pinned -= a.bytes
+	at, was := l.line(i), l.isIdle(i)
+	if !was {
+		l.pinned -= at.bytes
 	}
-	l.total += bytes - a.bytes
-	a.bytes = bytes
+	l.total += bytes - at.bytes
+	at.bytes = bytes
 	switch idle := evictable && bytes > 0; {
-	case idle && a.place == nil:
-		a.place = l.idle.PushFront(a)
-	case !idle && a.place != nil:
-		l.idle.Remove(a.place)
-		a.place = nil
+	case idle && !was:
+		l.enterLocked(i)
+	case !idle && was:
+		l.leaveLocked(i)
 	}
-	if a.place == nil {
+	if !l.isIdle(i) {
 		l.pinned += bytes
 	}
 }
@@ -58,8 +97,9 @@ func (l *Ledger) Set(ino uint64, bytes int64, evictable bool) {
 func (l *Ledger) Touch(ino uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if a := l.entries[ino]; a != nil && a.place != nil {
-		l.idle.MoveToFront(a.place)
+	if i, ok := l.lines[ino]; ok && l.isIdle(i) {
+		l.leaveLocked(i)
+		l.enterLocked(i)
 	}
 }
 
@@ -67,17 +107,19 @@ func (l *Ledger) Touch(ino uint64) {
 func (l *Ledger) Remove(ino uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.entries[ino]
-	if a == nil {
+	i, ok := l.lines[ino]
+	if !ok {
 		return
 	}
-	if a.place != nil {
-		l.idle.Remove(a.place)
+	at := l.line(i)
+	if l.isIdle(i) {
+		l.leaveLocked(i)
 	} else {
-		l.pinned -= a.bytes
+		l.pinned -= at.bytes
 	}
-	l.total -= a.bytes
-	delete(l.entries, ino)
+	l.total -= at.bytes
+	delete(l.lines, ino)
+	at.older, l.spare = l.spare, i
 }
 
 // Total returns the bytes of all inodes, evictable or not.
@@ -102,10 +144,14 @@ func (l *Ledger) Victims(limit int64) []uint64 {
 	defer l.mu.Unlock()
 	var victims []uint64
 	left := l.total
-	for e := l.idle.Back(); e != nil && left > limit; e = e.Prev() {
-		a := e.Value.(*account)
-		victims = append(victims, a.ino)
-		left -= a.bytes
+	if len(l.pages) == 0 {
+		return nil
+	}
+	for i := l.line(0).newer; i != 0 && left > limit; {
+		at := l.line(i)
+		victims = append(victims, at.ino)
+		left -= at.bytes
+		i = at.newer
 	}
 	return victims
 }

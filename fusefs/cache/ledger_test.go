@@ -2,6 +2,7 @@ package cache
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -139,5 +140,23 @@ func BenchmarkLedgerTouch(b *testing.B) {
 	for b.Loop() {
 		l.Touch(ino % 100_000)
 		ino += 7919
+	}
+}
+
+// BenchmarkLedgerOfAMillion reports what each inode takes in memory.
+func BenchmarkLedgerOfAMillion(b *testing.B) {
+	const inodes = 1_000_000
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		var l Ledger
+		for ino := range uint64(inodes) {
+			l.Set(ino, 4096, true)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapInuse-before.HeapInuse)/inodes, "B/inode")
+		runtime.KeepAlive(&l)
 	}
 }
