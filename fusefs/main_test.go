@@ -47,6 +47,7 @@ var operations = mounttest.Cases{
 	"passed: unlinked":      unlinkedPassed,
 	"readdir":               readChanging,
 	"write and read":        writeAndRead,
+	"followed":              followed,
 	"hard links":            hardLinks,
 	"refused":               refused,
 	"rename directory":      renameDirectory,

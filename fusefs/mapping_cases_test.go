@@ -47,6 +47,60 @@ func mappedPrivately(dir string) error {
 	return must(unix.Munmap(private), unix.Munmap(shared))
 }
 
+// followed writes to a new file, which was opened for that alone, while others read it and
+// have it mapped, shared by those who store into the same page: each sees all at once.
+func followed(dir string) error {
+	path := filepath.Join(dir, "log")
+	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	var all []byte
+	put := func(off int, data string) error {
+		_, err := w.WriteAt([]byte(data), int64(off))
+		all = append(all, make([]byte, max(0, off+len(data)-len(all)))...)
+		copy(all[off:], data)
+		return err
+	}
+	if err := put(0, "begin"); err != nil {
+		return err
+	}
+	r, err1 := os.Open(path)
+	rw, err2 := os.OpenFile(path, os.O_RDWR, 0)
+	if err := must(err1, err2); err != nil {
+		return err
+	}
+	const length = 8 * block
+	seen, err1 := unix.Mmap(int(r.Fd()), 0, length, unix.PROT_READ, unix.MAP_SHARED)
+	stored, err2 := unix.Mmap(int(rw.Fd()), 0, length, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err := must(err1, err2); err != nil {
+		return err
+	}
+	for i := range 60 {
+		off := len(all)
+		if i%3 == 0 {
+			off = i * 7
+		}
+		if err := put(off, fmt.Sprintf("%d:%s", i, strings.Repeat("x", i*13%500))); err != nil {
+			return err
+		}
+		all[i], stored[i] = 's', 's'
+		got := make([]byte, length)
+		for _, from := range []*os.File{r, rw} {
+			if n, err := from.ReadAt(got, 0); !errors.Is(err, io.EOF) || string(got[:n]) != string(all) {
+				return fmt.Errorf("after write %d at %d, %d bytes of %d are read, or others, %w", i, off, n, len(all), err)
+			}
+		}
+		if string(seen[:len(all)]) != string(all) || string(stored[:len(all)]) != string(all) {
+			return fmt.Errorf("after write %d at %d the mappings show something else", i, off)
+		}
+	}
+	if err := must(unix.Munmap(seen), unix.Munmap(stored), r.Close(), rw.Close(), w.Close()); err != nil {
+		return err
+	}
+	return holds(path, string(all))
+}
+
 // copyProgram copies a program of this machine.
 func copyProgram(name, to string) error {
 	path, err := exec.LookPath(name)

@@ -3,6 +3,7 @@ package fusefs_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,6 +74,36 @@ func privileges(t *trace) error {
 				if err := os.Remove(path); err != nil {
 					return err
 				}
+			}
+		}
+	}
+	return createdPrivileged(t)
+}
+
+// createdPrivileged writes to files that were created with setuid and setgid.
+func createdPrivileged(t *trace) error {
+	dir := t.at("open to all")
+	if err := must(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o777)); err != nil {
+		return err
+	}
+	defer unix.Umask(unix.Umask(0))
+	for _, who := range users {
+		for _, flags := range []int{unix.O_WRONLY, unix.O_RDWR, unix.O_WRONLY | unix.O_APPEND} {
+			path := filepath.Join(dir, "f")
+			var during string
+			err := as(who.user, func() error {
+				fd, err := unix.Open(path, flags|unix.O_CREAT|unix.O_EXCL, 0o6777)
+				if err != nil {
+					return err
+				}
+				during = state(path)
+				_, err = unix.Write(fd, []byte("x"))
+				during += ", " + state(path)
+				return must(err, unix.Close(fd))
+			})
+			t.say("created and written by %s: %s, %s, %s", who.name, code(err), during, state(path))
+			if err := os.Remove(path); err != nil {
+				return err
 			}
 		}
 	}
