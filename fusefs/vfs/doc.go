@@ -57,7 +57,7 @@
 //
 // # Locks
 //
-//	node.mu        content of one open file: reads share it, writes hold it alone
+//	node.mu        content of one open file: reads and fetches share it, writes hold it alone
 //	index.Update   the one writer of the index; inside it nothing waits
 //	FS.mu, leaf mutexes   tables in memory; they call nobody
 //

@@ -17,7 +17,8 @@ type node struct {
 	// forgotten: the kernel has forgotten the inode, before its last handle was gone. FS.mu
 	forgotten bool
 
-	// mu is held for reading while content is read, and alone while it changes.
+	// mu is held for reading while content is read or absent bytes come (keep.go), and alone
+	// while it changes.
 	mu sync.RWMutex
 	// mediated and phase say how the file's bytes are reached while it is open
 	// (passthrough.go). mu protects them.
