@@ -70,8 +70,8 @@ race: minio engine ## all tests under the race detector
 	@$(TEST) -race -timeout 20m ./...
 
 .PHONY: large
-large: minio ## a file of 5.5 GiB through a volume and back; needs 30 GiB of disk
-	@OBJVOL_LARGE=1 $(TEST) -v -timeout 15m -run '^TestLargeFile$$' ./cmd/objvol
+large: minio ## a file of 5.5 GiB through a volume and back, a volume of a million files; needs 30 GiB of disk
+	@OBJVOL_LARGE=1 $(TEST) -v -timeout 15m -run '^(TestLargeFile|TestMillionFiles)$$' ./cmd/objvol ./fusefs/vfs
 
 .PHONY: lint
 lint: setup ## all linters, on both builds
