@@ -208,16 +208,19 @@ func TestFilesAheadOfTheEnd(t *testing.T) {
 			readFile(t, v, i)
 		}
 		b.Inject(memory.Fault{Op: objstore.OpGet, Count: memory.Forever, Delay: time.Hour})
-		go func() { _, _ = v.read("d/f0400") }() // in vain
+		var readers sync.WaitGroup
+		readers.Go(func() { _, _ = v.read("d/f0400") }) // in vain
 		for i := range 4 {
-			go func() { _, _ = v.read(fmt.Sprintf("d/f%04d", 10+i)) }()
+			readers.Go(func() { _, _ = v.read(fmt.Sprintf("d/f%04d", 10+i)) })
 		}
 		synctest.Wait()
 		begun := time.Now()
-		v.close()
+		v.Close()
 		if waited := time.Since(begun); waited > time.Minute {
 			t.Errorf("the end took %v", waited)
 		}
+		readers.Wait() // they still ask the index
+		v.close()
 	})
 }
 
