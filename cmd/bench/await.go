@@ -8,10 +8,16 @@ import (
 	"time"
 )
 
+// The pause between two listings: long enough to take little from who is watched, and short
+// enough for what is measured, also where the store answers slowly because it is busy.
+const (
+	watchLeast = 5 * time.Millisecond
+	watchMost  = 200 * time.Millisecond
+)
+
 // awaitBucket returns how long it took, from a time on, until a plain client listed in the
 // bucket exactly what want has: no name more or less, and the sizes. Only the end of the
-// listing is asked for again, from the first name that was not as it should be, and less
-// often than it takes time, so that watching takes little from who is watched. What has
+// listing is asked for again, from the first name that was not as it should be. What has
 // then been seen is confirmed by a whole listing, whose time does not count.
 func awaitBucket(ctx context.Context, c client, prefix string, want manifest, markers bool, from time.Time, limit time.Duration) (time.Duration, error) {
 	timer := time.NewTimer(limit)
@@ -42,7 +48,7 @@ func awaitBucket(ctx context.Context, c client, prefix string, want manifest, ma
 		}
 		first = left[0]
 		select {
-		case <-time.After(max(5*time.Millisecond, 3*listed.Sub(asked))):
+		case <-time.After(min(max(watchLeast, 3*listed.Sub(asked)), watchMost)):
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-timer.C:
