@@ -37,6 +37,15 @@ func (f *File) Mark() error {
 	})
 }
 
+// Unread sets the access time to Marked, so that the next read by others shows: file systems
+// leave one that is recent as it is (relatime).
+func (f *File) Unread() error {
+	times := []unix.Timespec{{Sec: Marked.Unix()}, {Nsec: unix.UTIME_OMIT}}
+	return f.control("utimensat", func(fd int) error {
+		return unix.UtimesNanoAt(fd, "", times, unix.AT_EMPTY_PATH)
+	})
+}
+
 // Clean writes what is dirty to the disk, without waiting for the disk's own cache: the next
 // store through a mapping sets the modification time again.
 func (f *File) Clean() error {

@@ -144,3 +144,28 @@ func TestBlindFileSystem(t *testing.T) {
 		t.Errorf("tmpfs: %v", err)
 	}
 }
+
+// TestUnread: a read shows after Unread, however recent the access time was.
+func TestUnread(t *testing.T) {
+	c, w := passable(t)
+	defer func() { _ = w.Close() }()
+	r, err := c.OpenRead(7, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	for range 2 {
+		if err := r.Unread(); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := r.Stat(); err != nil || !st.Atime.Equal(Marked) {
+			t.Fatalf("not read: %v, %v", st.Atime, err)
+		}
+		if _, err := w.ReadAt(make([]byte, 1), 0); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := r.Stat(); err != nil || !st.Atime.After(Marked) {
+			t.Fatalf("read: %v, %v", st.Atime, err)
+		}
+	}
+}

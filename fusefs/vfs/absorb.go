@@ -40,6 +40,27 @@ func (fs *FS) absorb(nd *node) error {
 	})
 }
 
+// unread lets the next read of a passed file show in its access time, whatever that is now.
+func (ph *phase) unread() error {
+	ph.read = cache.Marked
+	return ph.file.Unread()
+}
+
+// unread is phase.unread for an inode whose access time was set.
+func (fs *FS) unread(ino Ino) error {
+	if !fs.isPassed(ino) {
+		return nil
+	}
+	nd := fs.acquire(ino)
+	defer fs.release(nd)
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	if nd.phase == nil {
+		return nil
+	}
+	return nd.phase.unread()
+}
+
 // statPassed asks the disk of a content file that may change behind our back.
 func (fs *FS) statPassed(ino Ino) (st cache.Stat, ok bool) {
 	if !fs.mayDiffer(ino) {

@@ -95,6 +95,9 @@ func (fs *FS) SetAttr(ctx context.Context, ino Ino, set SetAttr, who Caller) (At
 		n.AttrGen++
 		return c.put(n, settleFile)
 	})
+	if err == nil && set.Atime != nil {
+		err = fs.unread(ino)
+	}
 	if err != nil {
 		return Attr{}, 0, err
 	}

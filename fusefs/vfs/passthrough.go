@@ -224,11 +224,9 @@ func (fs *FS) pass(nd *node, n index.Inode, c index.Content, to Passer) (err err
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	st, err := f.Stat()
-	if err != nil {
+	if err := ph.unread(); err != nil {
 		return err
 	}
-	ph.read = st.Atime
 	p := fs.passedOf(nd.ino)
 	if p == nil || p.file != c.File {
 		p = &passed{file: c.File}

@@ -15,7 +15,7 @@ import (
 // only a file that nobody uses at all is evicted (hard-cases 1).
 
 // lookMost is the longest pause between two looks at a file that is only mapped.
-const lookMost = time.Minute
+const lookMost = 10 * time.Second
 
 // settle finds out whether a content file can still change behind our back, and if not,
 // records it. The caller holds nd.mu alone.
