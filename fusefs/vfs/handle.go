@@ -14,6 +14,7 @@ const (
 	openExcl   = 0o200
 	openTrunc  = 0o1000
 
+	openDirect  = 0o40000
 	openNoAtime = 0o1000000
 )
 

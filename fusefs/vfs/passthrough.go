@@ -25,16 +25,12 @@ type Passer interface {
 	Release(id int32)
 }
 
-const (
-	// passedSpare is how many bytes of the local disk, beside the reserve, must be free for
-	// files to be passed for writing: nobody refuses a write that we do not see (hard-cases 11).
-	passedSpare = 256 << 20
-
-	openDirect = 0o40000
-)
+// passedSpare is how many bytes of the local disk, beside the reserve, must be free for
+// files to be passed for writing: nobody refuses a write that we do not see (hard-cases 11).
+const passedSpare = 256 << 20
 
 // passed is what is known of a content file that the kernel was given, now or before. Who
-// changes it holds node.mu and FS.mu, who reads it one of them.
+// changes it holds node.mu and FS.mu, who reads it one of them; seen and sums need node.mu alone.
 type passed struct {
 	file uint64 // its generation; immutable
 	// phase: the inode is open in this way.
