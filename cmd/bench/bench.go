@@ -44,6 +44,7 @@ type failure struct {
 const (
 	localName  = "local"
 	clientName = "client"
+	floorName  = "fuse"
 )
 
 // prepare makes the bucket and what the works take.
@@ -125,7 +126,7 @@ func (b *bench) measureRow(ctx context.Context, res *result, round int, endpoint
 		said := "ok"
 		switch {
 		case err == nil:
-		case errors.Is(err, errSlow) && side != objvolName && side != localName && side != clientName:
+		case errors.Is(err, errSlow) && b.isPeer(side):
 			res.slow[side] = true
 			said = "slow"
 		default:
@@ -141,7 +142,7 @@ func (b *bench) measureRow(ctx context.Context, res *result, round int, endpoint
 // what the bucket of the others should have. The peers are in the first round alone, where
 // time is short.
 func (b *bench) sides(round int) []string {
-	names := []string{clientName}
+	names := []string{clientName, floorName}
 	for i, fs := range b.filesystems {
 		if i == 0 || round == 0 || b.end.IsZero() {
 			names = append(names, fs.name)
@@ -149,6 +150,11 @@ func (b *bench) sides(round int) []string {
 	}
 	turn := round % len(names)
 	return slices.Concat([]string{localName}, names[turn:], names[:turn])
+}
+
+// isPeer reports whether a side is another program's.
+func (b *bench) isPeer(side string) bool {
+	return slices.ContainsFunc(b.filesystems[1:], func(fs filesystem) bool { return fs.name == side })
 }
 
 // fixture makes what a row finds, once in the bucket and once in a local directory.
@@ -195,20 +201,32 @@ func (b *bench) measure(ctx context.Context, res *result, side, endpoint string)
 		return b.measureLocal(ctx, res)
 	case clientName:
 		return b.measureClient(ctx, res, endpoint)
+	case floorName:
+		return b.measureFloor(ctx, res)
 	}
 	i := slices.IndexFunc(b.filesystems, func(fs filesystem) bool { return fs.name == side })
 	return b.measureVolume(ctx, res, b.filesystems[i], endpoint)
 }
 
-func (b *bench) measureLocal(ctx context.Context, res *result) (err error) {
-	dir := b.fixtureDir(res.row)
-	if res.row.fixture == "" {
-		dir = filepath.Join(b.dir, "local", b.place(localName))
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+// localDir is the local directory of a row: its fixture's, or a new one that remove removes.
+func (b *bench) localDir(r row, side string) (dir string, remove func() error, err error) {
+	if r.fixture != "" {
+		return b.fixtureDir(r), func() error { return nil }, nil
 	}
+	return b.newLocalDir(side)
+}
+
+func (b *bench) newLocalDir(side string) (dir string, remove func() error, err error) {
+	dir = filepath.Join(b.dir, "local", b.place(side))
+	return dir, func() error { return os.RemoveAll(dir) }, os.Mkdir(dir, 0o755)
+}
+
+func (b *bench) measureLocal(ctx context.Context, res *result) (err error) {
+	dir, remove, err := b.localDir(res.row, localName)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
 	for i, p := range res.row.phases {
 		if err := b.settle(); err != nil {
 			return err

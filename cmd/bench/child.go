@@ -21,7 +21,8 @@ const envJob = "OBJVOL_BENCH_JOB"
 type job struct {
 	Work    string // a key of works
 	Dir     string // where it works
-	Local   string // the local directory of works that compare two; else empty
+	Local   string // the local directory of works that compare; else empty
+	Floor   string // the floor's directory of works that compare three; else empty
 	Threads int    // that do it at once
 	Sizes   sizes
 	Store   store  // for works of the raw client; Dir is a prefix then
@@ -35,7 +36,7 @@ type job struct {
 type outcome struct {
 	Seconds float64  // the work took, without the child's start
 	Ops     int      // it did; 0 if it is not counted
-	Pairs   []pair   `json:",omitempty"` // of the works that compare two
+	Trios   []trio   `json:",omitempty"` // of the works that compare three
 	Files   manifest `json:",omitempty"` // of the work that lists
 	usage   usage
 }

@@ -24,14 +24,14 @@ type sizes struct {
 	Warm    int   // random reads of each thread where all is local
 	Writes  int   // random writes before the fsync
 	Shaped  int64 // bytes of the resident file
-	Pairs   int   // of measurements of a resident file
+	Trios   int   // of measurements of a resident file
 }
 
 // tableSizes are those of the tables.
 var tableSizes = sizes{
 	Large: 1 << 30, Changed: 256 << 20, Small: 2000, Renamed: 1000,
 	Dirs: 100, PerDir: 100, Flat: 50_000, Archive: 2000, Commits: 500,
-	Reads: 500, Warm: 5000, Writes: 1000, Shaped: 256 << 20, Pairs: 7,
+	Reads: 500, Warm: 5000, Writes: 1000, Shaped: 256 << 20, Trios: 7,
 }
 
 const (
@@ -60,6 +60,14 @@ func stamp(data []byte, offset int64) {
 	for at := 0; at < len(data); at += pageSize {
 		binary.LittleEndian.PutUint64(data[at:], uint64(offset+int64(at))/pageSize)
 	}
+}
+
+// fillLarge writes what a large file has at an offset, which is that of a page.
+func fillLarge(data []byte, offset int64) {
+	for done := 0; done < len(data); {
+		done += copy(data[done:], noise()[(offset+int64(done))%chunkSize:])
+	}
+	stamp(data, offset)
 }
 
 // checkStamps reports pages that are not those of the offset.

@@ -37,6 +37,9 @@ func main() {
 	if text, child := os.LookupEnv(envJob); child {
 		beChild(text)
 	}
+	if text, child := os.LookupEnv(envFloor); child {
+		beFloor(text)
+	}
 	opts, err := parseFlags(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -150,7 +153,7 @@ func (b *bench) write(out io.Writer, t tables) {
 		writeTable(out, t.far, b.filesystems)
 	}
 	if len(t.resident) > 0 {
-		say(out, "\nA file whose content is all local, operations per second, medians of %d pairs:\n\n", b.sizes.Pairs)
+		say(out, "\nA file whose content is all local, operations per second, medians of %d rounds of short turns:\n\n", b.sizes.Trios)
 		writeResident(out, t.resident)
 	}
 }
@@ -160,7 +163,9 @@ func say(out io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(out, format, args...) // nobody reads it then
 }
 
-const notes = `"returned" is when the program has gone on, "in the bucket" when a plain client listed all of it,
+const notes = `"fuse" is the least that a FUSE filesystem can be, which nothing that is mounted can beat: the local directory
+through a loopback, files passed to the kernel; of large cold files, one that answers from memory.
+"returned" is when the program has gone on, "in the bucket" when a plain client listed all of it,
 names and sizes, while the volume stayed mounted. "cold" is a mount without any local state; of the local
 directory, files that have left the page cache, while names stay in memory. "warm" is all local, but not in the
 page cache. Requests are those that the server counted, without the ones that watched; peak memory and CPU are

@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if text, child := os.LookupEnv(envJob); child {
 		beChild(text)
 	}
+	if text, child := os.LookupEnv(envFloor); child {
+		beFloor(text)
+	}
 	os.Exit(m.Run())
 }
 
@@ -35,7 +38,7 @@ func program(t *testing.T) string {
 // tiny is all sizes so small that every row takes a moment.
 var tiny = sizes{
 	Large: 3 << 20, Changed: 3 << 20, Small: 20, Renamed: 20, Dirs: 3, PerDir: 5, Flat: 20,
-	Archive: 50, Commits: 5, Reads: 10, Warm: 10, Writes: 10, Shaped: 2 << 20, Pairs: 1,
+	Archive: 50, Commits: 5, Reads: 10, Warm: 10, Writes: 10, Shaped: 2 << 20, Trios: 1,
 }
 
 // TestRows measures, on tiny sizes: work that is awaited in the bucket, work on a fixture,
@@ -59,6 +62,12 @@ func TestRows(t *testing.T) {
 	} {
 		if !strings.Contains(out.String(), "| "+name+" |") {
 			t.Errorf("no row %q in\n%s", name, &out)
+		}
+	}
+	// Every side has a figure: the local directory, the floor, the client and the volume.
+	for line := range strings.Lines(out.String()) {
+		if cells := strings.Split(line, " | "); strings.HasPrefix(line, "| read 1 GiB, cold |") && slices.Contains(cells[1:5], "–") {
+			t.Errorf("a side is missing in %s", line)
 		}
 	}
 	// Nothing stays behind.

@@ -23,67 +23,63 @@ type shape struct {
 	Mapped bool // by a mapping, page by page
 }
 
-// pair is what a shape made of a local file and of one on a mount, in turns of the two:
-// operations per second.
-type pair struct{ Local, Mount float64 }
+// trio is what a shape made of a local file, of one on the floor and of one on a mount, in
+// turns of the three: operations per second.
+type trio struct{ Local, Floor, Mount float64 }
 
-// A pair is made of many short turns, so that what the machine does beside it falls on
-// both.
+// A trio is made of many short turns, so that what the machine does beside it falls on all.
 const (
 	turnTime = 25 * time.Millisecond
-	turns    = 10 // of each of the two, in a pair
+	turns    = 9 // of each of the three, in a trio
 )
 
-// makeResident writes the file in both directories.
+// makeResident writes the file in all directories.
 func makeResident(j job, _ *outcome) error {
-	return errors.Join(
-		writeLarge(filepath.Join(j.Dir, "resident"), j.Shape.Size),
-		writeLarge(filepath.Join(j.Local, "resident"), j.Shape.Size))
-}
-
-// measureResident measures pairs.
-func measureResident(j job, out *outcome) error {
-	local, err := j.openAll(j.Local)
-	if err != nil {
-		return err
-	}
-	defer closeAll(local)
-	mount, err := j.openAll(j.Dir)
-	if err != nil {
-		return err
-	}
-	defer closeAll(mount)
-	for range j.Sizes.Pairs {
-		p, err := j.Shape.pair(local, mount)
-		if err != nil {
+	for _, dir := range j.threeDirs() {
+		if err := writeLarge(filepath.Join(dir, "resident"), j.Shape.Size); err != nil {
 			return err
 		}
-		out.Pairs = append(out.Pairs, p)
 	}
 	return nil
 }
 
-// pair takes turns, and lets the other begin each time.
-func (s shape) pair(local, mount []*os.File) (pair, error) {
-	var localOps, mountOps, localTime, mountTime float64
-	turn := func(files []*os.File, ops, took *float64) error {
-		n, t, err := s.turn(files)
-		*ops += float64(n)
-		*took += t.Seconds()
-		return err
-	}
-	for i := range turns {
-		var err error
-		if i%2 == 0 {
-			err = errors.Join(turn(local, &localOps, &localTime), turn(mount, &mountOps, &mountTime))
-		} else {
-			err = errors.Join(turn(mount, &mountOps, &mountTime), turn(local, &localOps, &localTime))
-		}
+// threeDirs are those of a trio.
+func (j job) threeDirs() [3]string { return [3]string{j.Local, j.Floor, j.Dir} }
+
+// measureResident measures trios.
+func measureResident(j job, out *outcome) error {
+	var files [3][]*os.File
+	for i, dir := range j.threeDirs() {
+		opened, err := j.openAll(dir)
 		if err != nil {
-			return pair{}, err
+			return err
 		}
+		defer closeAll(opened)
+		files[i] = opened
 	}
-	return pair{localOps / localTime, mountOps / mountTime}, nil
+	for range j.Sizes.Trios {
+		t, err := j.Shape.trio(files)
+		if err != nil {
+			return err
+		}
+		out.Trios = append(out.Trios, t)
+	}
+	return nil
+}
+
+// trio takes turns, and lets another begin each time.
+func (s shape) trio(files [3][]*os.File) (trio, error) {
+	var ops, took [3]float64
+	for turn := range 3 * turns {
+		i := (turn + turn/3) % 3
+		n, t, err := s.turn(files[i])
+		if err != nil {
+			return trio{}, err
+		}
+		ops[i] += float64(n)
+		took[i] += t.Seconds()
+	}
+	return trio{ops[0] / took[0], ops[1] / took[1], ops[2] / took[2]}, nil
 }
 
 // openAll opens the file once for each thread, and reads it so that its pages are in

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -14,7 +12,7 @@ import (
 // residentResult is what was measured of a file that is all local.
 type residentResult struct {
 	row   residentRow
-	pairs []pair
+	trios []trio
 }
 
 // runResident measures each way to use the file. All of the same size share a mount.
@@ -35,11 +33,16 @@ func (b *bench) runResident(ctx context.Context, rows []residentRow) []residentR
 }
 
 func (b *bench) measureResident(ctx context.Context, rows []residentRow) (results []residentResult, err error) {
-	dir := filepath.Join(b.dir, "local", b.place(localName))
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	dir, remove, err := b.newLocalDir(localName)
+	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, remove()) }()
+	below, remove, err := b.newLocalDir(floorName)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
 	prefix := "work/" + b.place(objvolName)
 	defer func() { err = errors.Join(err, b.clear(prefix+"/")) }()
 	v, err := b.newVolume(b.filesystems[0], prefix, b.server.Endpoint, nil)
@@ -51,10 +54,18 @@ func (b *bench) measureResident(ctx context.Context, rows []residentRow) (result
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, v.unmount()) }()
+	err = b.withFloor(ctx, base{Source: below}, func(floor *volume) error {
+		results, err = b.measureThree(ctx, rows, dir, floor.at.dir, v)
+		return err
+	})
+	return results, err
+}
 
+// measureThree measures on a file in a local directory, on the floor and on a volume.
+func (b *bench) measureThree(ctx context.Context, rows []residentRow, local, floor string, v *volume) (results []residentResult, err error) {
 	job := func(work string, r residentRow) job {
 		j := b.job(work, v.at.dir)
-		j.Local, j.Threads, j.Shape = dir, r.threads, r.shape
+		j.Local, j.Floor, j.Threads, j.Shape = local, floor, r.threads, r.shape
 		if j.Shape.Size == 0 {
 			j.Shape.Size = b.sizes.Shaped
 		}
@@ -73,7 +84,7 @@ func (b *bench) measureResident(ctx context.Context, rows []residentRow) (result
 			return results, err
 		}
 		say(b.progress, "%s: %.1f s\n", r.name, time.Since(begun).Seconds())
-		results = append(results, residentResult{r, out.Pairs})
+		results = append(results, residentResult{r, out.Trios})
 	}
 	return results, nil
 }
@@ -86,20 +97,27 @@ func (b *bench) rest(ctx context.Context, v *volume) error {
 
 // writeResident writes the third table.
 func writeResident(w io.Writer, results []residentResult) {
-	writeLine(w, []string{"resident file", localName, objvolName, "/ local", "spread"})
-	writeLine(w, []string{"---", "---:", "---:", "---:", "---:"})
+	writeLine(w, []string{"resident file", localName, floorName, objvolName, "/ local", "spread", "/ fuse", "spread"})
+	writeLine(w, []string{"---", "---:", "---:", "---:", "---:", "---:", "---:", "---:"})
 	for _, res := range results {
-		var locals, mounts, ratios []float64
-		for _, p := range res.pairs {
-			locals, mounts, ratios = append(locals, p.Local), append(mounts, p.Mount), append(ratios, p.Mount/p.Local)
+		var locals, floors, mounts, ofLocal, ofFloor []float64
+		for _, t := range res.trios {
+			locals, floors, mounts = append(locals, t.Local), append(floors, t.Floor), append(mounts, t.Mount)
+			ofLocal, ofFloor = append(ofLocal, t.Mount/t.Local), append(ofFloor, t.Mount/t.Floor)
 		}
-		ratio := number(median(ratios))
+		ratio := number(median(ofLocal))
 		if res.row.target > 0 {
-			ratio = verdict{target{local, res.row.target}, median(ratios), true}.String()
+			ratio = verdict{target{local, res.row.target}, median(ofLocal), true}.String()
 		}
 		writeLine(w, []string{
-			res.row.name, fmt.Sprintf("%.0f", median(locals)), fmt.Sprintf("%.0f", median(mounts)), ratio,
-			number(slices.Min(ratios)) + " to " + number(slices.Max(ratios)),
+			res.row.name, rounded(locals), rounded(floors), rounded(mounts),
+			ratio, spread(ofLocal), number(median(ofFloor)), spread(ofFloor),
 		})
 	}
+}
+
+func rounded(values []float64) string { return fmt.Sprintf("%.0f", median(values)) }
+
+func spread(values []float64) string {
+	return number(slices.Min(values)) + " to " + number(slices.Max(values))
 }

@@ -49,6 +49,11 @@ func (l line) against(side string, of against) string {
 			return v.String()
 		}
 	}
+	return l.over(side)
+}
+
+// over is objvol's ratio to a side.
+func (l line) over(side string) string {
 	if r, ok := l.ratio(side); ok && r > 0 {
 		return number(r)
 	}
@@ -99,11 +104,11 @@ func orDash(s string) string {
 
 // writeTable writes results as Markdown.
 func writeTable(w io.Writer, results []result, filesystems []filesystem) {
-	head := []string{"work", localName, clientName}
+	head := []string{"work", localName, floorName, clientName}
 	for _, fs := range filesystems {
 		head = append(head, fs.name)
 	}
-	head = append(head, "/ local", "/ client", "other targets", "requests", "client's", "peak MiB", "CPU s", "client's")
+	head = append(head, "/ local", "/ fuse", "/ client", "other targets", "requests", "client's", "peak MiB", "CPU s", "client's")
 	writeLine(w, head)
 	rule := []string{"---"}
 	for range head[1:] {
@@ -114,11 +119,11 @@ func writeTable(w io.Writer, results []result, filesystems []filesystem) {
 	used := func(m measurement) float64 { return m.usage.cpu }
 	for _, res := range results {
 		for _, l := range res.lines() {
-			cells := []string{l.name, l.cell(localName), l.cell(clientName)}
+			cells := []string{l.name, l.cell(localName), l.cell(floorName), l.cell(clientName)}
 			for _, fs := range filesystems {
 				cells = append(cells, l.cell(fs.name))
 			}
-			writeLine(w, append(cells, l.against(localName, local), l.against(clientName, raw), l.others(),
+			writeLine(w, append(cells, l.against(localName, local), l.over(floorName), l.against(clientName, raw), l.others(),
 				l.figure(objvolName, "%.0f", requests), l.figure(clientName, "%.0f", requests),
 				l.memory(),
 				l.figure(objvolName, "%.2f", used), l.figure(clientName, "%.2f", used)))

@@ -47,6 +47,7 @@ func TestTable(t *testing.T) {
 	}}
 	wrote := example(write, 1, map[string]measurement{
 		localName:  {returned: 0.5},
+		floorName:  {returned: 0.8},
 		clientName: {returned: 1, bucket: 1, usage: usage{cpu: 1}, traffic: traffic{requests: 100}},
 		objvolName: {returned: 1, bucket: 1.5, usage: usage{cpu: 1.4, peak: 200 << 20}, traffic: traffic{requests: 101}},
 	})
@@ -60,11 +61,11 @@ func TestTable(t *testing.T) {
 	wrote.slow["other"] = true
 	var out strings.Builder
 	writeTable(&out, []result{wrote, looked}, []filesystem{{name: objvolName}, {name: "other"}})
-	want := `| work | local | client | objvol | other | / local | / client | other targets | requests | client's | peak MiB | CPU s | client's |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| write, returned | 1.00 | 2.00 | 2.00 | over 60 | 2.00 (≤ 2, met) | 1.00 | – | 101 | 100 | **200** | 1.40 | 1.00 |
-| write, in the bucket | – | 2.00 | 3.00 | over 60 | – | 1.50 (≤ 1.3, **missed**) | 1.00 s after (≤ 2, met); 1.40 x CPU (≤ 1.5, met) | 101 | 100 | **200** | 1.40 | 1.00 |
-| read, cold, IOPS | 5000 | 50 | 25 | failed | 0.01 | 0.50 (≥ 1, **missed**) | 7.00 x bytes (≤ 8, met) | 0 | 0 | 20 | 0.00 | 0.00 |
+	want := `| work | local | fuse | client | objvol | other | / local | / fuse | / client | other targets | requests | client's | peak MiB | CPU s | client's |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| write, returned | 1.00 | 1.60 | 2.00 | 2.00 | over 60 | 2.00 (≤ 2, met) | 1.25 | 1.00 | – | 101 | 100 | **200** | 1.40 | 1.00 |
+| write, in the bucket | – | – | 2.00 | 3.00 | over 60 | – | – | 1.50 (≤ 1.3, **missed**) | 1.00 s after (≤ 2, met); 1.40 x CPU (≤ 1.5, met) | 101 | 100 | **200** | 1.40 | 1.00 |
+| read, cold, IOPS | 5000 | – | 50 | 25 | failed | 0.01 | – | 0.50 (≥ 1, **missed**) | 7.00 x bytes (≤ 8, met) | 0 | 0 | 20 | 0.00 | 0.00 |
 `
 	if got := out.String(); got != want {
 		t.Errorf("\n%s\nwant\n%s", got, want)
@@ -75,13 +76,13 @@ func TestResidentTable(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	writeResident(&out, []residentResult{
-		{residentRow{name: "read", target: 0.95}, []pair{{100, 50}, {100, 96}, {200, 196}}},
-		{residentRow{name: "small"}, []pair{{100, 20}}},
+		{residentRow{name: "read", target: 0.95}, []trio{{100, 100, 50}, {100, 120, 96}, {200, 196, 196}}},
+		{residentRow{name: "small"}, []trio{{100, 40, 20}}},
 	})
-	want := `| resident file | local | objvol | / local | spread |
-| --- | ---: | ---: | ---: | ---: |
-| read | 100 | 96 | 0.96 (≥ 0.95, met) | 0.50 to 0.98 |
-| small | 100 | 20 | 0.20 | 0.20 to 0.20 |
+	want := `| resident file | local | fuse | objvol | / local | spread | / fuse | spread |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| read | 100 | 120 | 96 | 0.96 (≥ 0.95, met) | 0.50 to 0.98 | 0.80 | 0.50 to 1.00 |
+| small | 100 | 40 | 20 | 0.20 | 0.20 to 0.20 | 0.50 | 0.50 to 0.50 |
 `
 	if got := out.String(); got != want {
 		t.Errorf("\n%s\nwant\n%s", got, want)
