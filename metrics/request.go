@@ -9,7 +9,7 @@ import (
 // The values of the labels op and outcome of requests to the store, as objstore names
 // them, and one for all ops that are not here.
 var (
-	requestOps    = []string{"head", "get", "put", "delete", "delete_many", "list", "create_upload", "upload_part", "copy_part", "complete_upload", "abort_upload", other}
+	requestOps    = []string{"head", "get", "put", "delete", "delete_many", "set_attributes", "list", "create_upload", "upload_part", "copy_part", "complete_upload", "abort_upload", other}
 	errorOutcomes = []string{"not_found", "precondition", "denied", "unavailable", "cancelled", otherOutcome}
 )
 

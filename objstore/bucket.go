@@ -49,6 +49,19 @@ type Bucket interface {
 	// (without BatchDelete).
 	DeleteMany(ctx context.Context, batch []Doomed) []error
 
+	// SetAttributes gives an object other attributes, all of them, inside the store: its
+	// bytes, at most MaxPutSize, stay. The returned Object has Key and ETag, which may be
+	// the one before; LastModified moves.
+	//
+	// A store may compare the ETag some time before it sets the attributes. What another
+	// client writes between the two keeps its bytes, but gets these attributes and may get
+	// the ETag of what was there before (MinIO): then only its size tells. The store refuses
+	// the request when it arrives later than DeleteExpiry (hard-cases 7). It may take long over a
+	// large object: after an error that is not Refused, the attributes may still be set until
+	// SetExpiry has passed.
+	// Errors: ErrNotFound, ErrPreconditionFailed, ErrUnsupported (without SetAttributes).
+	SetAttributes(ctx context.Context, key, etag string, attrs Attributes) (Object, error)
+
 	// List returns one page of keys in ascending byte order.
 	List(ctx context.Context, opts ListOptions) (Page, error)
 
@@ -93,6 +106,9 @@ const DeleteExpiry = 5 * time.Second
 
 // BatchExpiry bounds how long after it was sent a DeleteMany can still take effect.
 const BatchExpiry = 4 * DeleteExpiry
+
+// SetExpiry bounds how long after it was sent a SetAttributes can still take effect.
+const SetExpiry = 4 * DeleteExpiry
 
 // Attributes are what an object carries beside its bytes.
 type Attributes struct {
@@ -204,6 +220,8 @@ type Capabilities struct {
 	ConditionalDelete bool
 	// BatchDelete: DeleteMany is there, and conditioned by the store if Delete is.
 	BatchDelete bool
+	// SetAttributes: attributes can be set without the bytes, on the condition of an ETag.
+	SetAttributes bool
 	// ListMetadata: List returns user metadata.
 	ListMetadata bool
 	// CopyPart: parts can be copied inside the store.

@@ -49,6 +49,7 @@ const (
 	OpPut            = "put"
 	OpDelete         = "delete"
 	OpDeleteMany     = "delete_many"
+	OpSetAttributes  = "set_attributes"
 	OpList           = "list"
 	OpCreateUpload   = "create_upload"
 	OpUploadPart     = "upload_part"
@@ -91,4 +92,4 @@ func Outcome(err error) string {
 var Outcomes = []string{"ok", "not_found", "precondition", "denied", "unavailable", "cancelled", "error"}
 
 // Ops lists the names of the requests.
-var Ops = []string{OpHead, OpGet, OpPut, OpDelete, OpDeleteMany, OpList, OpCreateUpload, OpUploadPart, OpCopyPart, OpCompleteUpload, OpAbortUpload}
+var Ops = []string{OpHead, OpGet, OpPut, OpDelete, OpDeleteMany, OpSetAttributes, OpList, OpCreateUpload, OpUploadPart, OpCopyPart, OpCompleteUpload, OpAbortUpload}

@@ -127,6 +127,16 @@ func (l *limited) DeleteMany(ctx context.Context, batch []Doomed) []error {
 	return errs
 }
 
+func (l *limited) SetAttributes(ctx context.Context, key, etag string, attrs Attributes) (Object, error) {
+	release, err := l.write(ctx, OpSetAttributes, key)
+	if err != nil {
+		return Object{}, err
+	}
+	object, err := l.Bucket.SetAttributes(ctx, key, etag, attrs)
+	release(err, 0)
+	return object, err
+}
+
 func (l *limited) List(ctx context.Context, opts ListOptions) (Page, error) {
 	release, err := l.read(ctx, OpList, opts.Prefix)
 	if err != nil {

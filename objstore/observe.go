@@ -143,6 +143,13 @@ func worst(errs []error) error {
 	return refused
 }
 
+func (w *observed) SetAttributes(ctx context.Context, key, etag string, attrs Attributes) (Object, error) {
+	start := time.Now()
+	object, err := w.Bucket.SetAttributes(ctx, key, etag, attrs)
+	w.report(OpSetAttributes, start, err)
+	return object, err
+}
+
 func (w *observed) List(ctx context.Context, opts ListOptions) (Page, error) {
 	start := time.Now()
 	page, err := w.Bucket.List(ctx, opts)

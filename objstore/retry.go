@@ -49,6 +49,8 @@ type RetryPolicy struct {
 // A DeleteMany is not repeated: the caller learns which keys are open, lets them rest for
 // BatchExpiry, and sends them again with others.
 //
+// Nor is a SetAttributes: after SetExpiry a look at the object tells what became of it.
+//
 // A CreateUpload whose answer is lost leaves an upload behind that nobody knows.
 func WithRetry(b Bucket, policy RetryPolicy, o Observer) Bucket {
 	policy.Attempts = cmp.Or(policy.Attempts, 5)

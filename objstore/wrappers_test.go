@@ -16,7 +16,7 @@ import (
 
 // all is what a memory bucket can do.
 var all = objstore.Capabilities{
-	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true, BatchDelete: true,
+	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true, BatchDelete: true, SetAttributes: true,
 	ListMetadata: true, CopyPart: true, FileAndDirectory: true,
 }
 
@@ -74,6 +74,7 @@ func every(ctx context.Context, b objstore.Bucket, key string) map[string]error 
 	_, errs[objstore.OpPut] = b.Put(ctx, key, objstore.Bytes("12345"), objstore.PutOptions{})
 	errs[objstore.OpDelete] = b.Delete(ctx, key, objstore.Condition{})
 	errs[objstore.OpDeleteMany] = b.DeleteMany(ctx, []objstore.Doomed{{Key: key}})[0]
+	_, errs[objstore.OpSetAttributes] = b.SetAttributes(ctx, key, "etag", objstore.Attributes{})
 	_, errs[objstore.OpList] = b.List(ctx, objstore.ListOptions{Prefix: key})
 	_, errs[objstore.OpCreateUpload] = b.CreateUpload(ctx, key, objstore.Attributes{})
 	_, errs[objstore.OpUploadPart] = b.UploadPart(ctx, key, "id", 1, objstore.Bytes("123"))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -345,14 +346,29 @@ func TestCapabilitiesAreRemembered(t *testing.T) {
 	m := testMounter(t, state, "")
 	mustUnmount(t, mustMount(t, m, spec, dir))
 	file := capabilitiesPath(m.volumeDir(spec))
-	caps, ok := loadCapabilities(file, placeOf(spec))
+	caps, ok := loadCapabilities(file, placeOf(spec), false)
 	if !ok || !caps.ConditionalPut || !caps.ListMetadata {
 		t.Fatalf("%+v, %v", caps, ok)
 	}
 	other := spec
 	other.Bucket = "elsewhere"
-	if _, ok := loadCapabilities(file, placeOf(other)); ok {
+	if _, ok := loadCapabilities(file, placeOf(other), true); ok {
 		t.Error("what one bucket can do is believed of another")
+	}
+	// What an older version found out lacks what it did not ask for.
+	data, err := json.Marshal(map[string]any{"Endpoint": spec.Endpoint, "Bucket": spec.Bucket, "Capabilities": map[string]bool{"ListMetadata": true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := filepath.Join(t.TempDir(), "older")
+	if err := os.WriteFile(older, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := loadCapabilities(older, placeOf(spec), false); ok {
+		t.Error("an answer to fewer questions is taken for the whole")
+	}
+	if caps, ok := loadCapabilities(older, placeOf(spec), true); !ok || !caps.ListMetadata {
+		t.Errorf("who cannot ask does not take an older answer: %+v, %v", caps, ok)
 	}
 	// A server that is believed is not asked again.
 	caps.ListMetadata = false

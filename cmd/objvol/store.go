@@ -152,7 +152,7 @@ func (s *stores) capabilities(ctx context.Context, raw *s3.Bucket, spec driver.S
 	if caps, ok := s.known.Load(at); ok {
 		return caps.(objstore.Capabilities), saveCapabilities(file, at, caps.(objstore.Capabilities))
 	}
-	if caps, ok := loadCapabilities(file, at); ok {
+	if caps, ok := loadCapabilities(file, at, spec.ReadOnly); ok {
 		s.known.Store(at, caps)
 		return caps, nil
 	}
@@ -178,18 +178,22 @@ func (s *stores) capabilities(ctx context.Context, raw *s3.Bucket, spec driver.S
 // capabilitiesFile is what a volume's state remembers of its store.
 type capabilitiesFile struct {
 	place
+	Probed       int
 	Capabilities objstore.Capabilities
 }
 
-// loadCapabilities reads what is remembered of a place. A file that is damaged, or of
-// another place, is as good as none.
-func loadCapabilities(path string, at place) (objstore.Capabilities, bool) {
+// probed is raised whenever a probe finds out more of a store than before.
+const probed = 2
+
+// loadCapabilities reads what is remembered of a place. A file that is damaged, of another
+// place, or, unless that will do, of an older probe, is as good as none.
+func loadCapabilities(path string, at place, older bool) (objstore.Capabilities, bool) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return objstore.Capabilities{}, false
 	}
 	var f capabilitiesFile
-	if json.Unmarshal(data, &f) != nil || f.place != at {
+	if json.Unmarshal(data, &f) != nil || f.place != at || f.Probed != probed && !older {
 		return objstore.Capabilities{}, false
 	}
 	return f.Capabilities, true
@@ -200,7 +204,7 @@ func saveCapabilities(path string, at place, caps objstore.Capabilities) error {
 	if path == "" {
 		return nil
 	}
-	data, err := json.Marshal(capabilitiesFile{at, caps})
+	data, err := json.Marshal(capabilitiesFile{at, probed, caps})
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,8 @@ func fill(n *index.Inode, obj objstore.Object, attr layout.Attr) {
 // been changed before: then the metadata tell, where they are shown. What has changes of
 // ours under way is left alone: its conditional write finds out.
 func (w *Writeback) Seen(tx *index.Tx, n index.Inode, k index.Key, obj objstore.Object) (after func(), err error) {
-	same := k.ETag == obj.ETag
+	// Another client's object can have got our ETag while attributes were set.
+	same := k.ETag == obj.ETag && (n.Dir != nil || k.Size == obj.Size)
 	if same && k.LastModified.Equal(obj.LastModified) && !(n.Vague && obj.HasMetadata) {
 		return nil, nil
 	}

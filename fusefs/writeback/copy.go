@@ -15,8 +15,8 @@ import (
 const relaySize = 128 << 10
 
 // copy writes an object with an inode's attributes and the bytes of its present object,
-// inside the store. It is a multipart upload even for a small object: a bare CopyObject
-// takes no condition on its target everywhere (hard-cases 7).
+// inside the store. At another key it is a multipart upload even for a small object: a bare
+// CopyObject takes no condition on its target everywhere (hard-cases 7).
 func (w *Writeback) copy(j *job) error {
 	n, err := w.Index.Inode(j.Ino)
 	if err != nil {
@@ -35,7 +35,13 @@ func (w *Writeback) copy(j *job) error {
 	if err != nil {
 		return w.undo(j, err)
 	}
-	obj, err := w.copyObject(w.ctx, j, src, attrs)
+	var obj objstore.Object
+	if j.late {
+		obj, err = w.setAttributes(j, src, attrs)
+	}
+	if !j.late || errors.Is(err, objstore.ErrInvalid) || errors.Is(err, objstore.ErrUnsupported) {
+		obj, err = w.copyObject(w.ctx, j, src, attrs)
+	}
 	if err == nil {
 		return w.landed(j, obj, src.Size, j.Gen)
 	}

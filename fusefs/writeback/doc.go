@@ -52,6 +52,9 @@
 // the last bytes are held back until it is known that nobody wrote. A file that never
 // rests is sent from a private copy.
 //
+// Where only the attributes of an object change, the store sets them without the bytes if it
+// can, unless these are few and on this host (setattributes.go).
+//
 // A large file of which parts did not change since its object was written is put together
 // inside the store: those parts are copied, under the condition that the object is still the
 // one that they lie in, and the others are sent. Parts of it that are not on this host stay

@@ -57,7 +57,7 @@ func TestLostAnswers(t *testing.T) {
 		"put":         {objstore.OpPut, "v/a", func(v *volume) { v.write("a", "second") }, "second"},
 		"first put":   {objstore.OpPut, "v/b", func(v *volume) { v.write("b", "x"); v.rename("b", "a") }, "x"},
 		"complete":    {objstore.OpCompleteUpload, "v/a", func(v *volume) { v.write("b", big); v.drain(); v.rename("b", "a") }, big},
-		"self-copy":   {objstore.OpCompleteUpload, "v/a", func(v *volume) { v.write("a", big); v.drain(); v.chmod("a", 0o600) }, big},
+		"attributes":  {objstore.OpSetAttributes, "v/a", func(v *volume) { v.write("a", big); v.drain(); v.chmod("a", 0o600) }, big},
 		"delete":      {objstore.OpDelete, "v/a", func(v *volume) { v.unlink("a") }, ""},
 		"then delete": {objstore.OpPut, "v/a", func(v *volume) { v.write("a", "second"); time.Sleep(150 * time.Millisecond); v.unlink("a") }, ""},
 	} {

@@ -12,7 +12,7 @@ import (
 
 // announce records that a write is about to be sent, so that it is recognised even if
 // its answer is lost.
-func (w *Writeback) announce(tx *index.Tx, s Step) (string, error) {
+func (w *Writeback) announce(tx *index.Tx, s Step, late bool) (string, error) {
 	n, err := tx.Inode(s.Ino)
 	if err != nil {
 		return "", err
@@ -25,6 +25,9 @@ func (w *Writeback) announce(tx *index.Tx, s Step) (string, error) {
 		k = index.Key{Key: s.Key, Gone: true}
 	}
 	nonce := newNonce(n.AttrGen)
+	if late {
+		nonce += lateMark
+	}
 	k.Request = addNonce(k.Request, nonce)
 	if n.Sending != s.Key {
 		if err := w.forget(tx, n.Sending); err != nil {

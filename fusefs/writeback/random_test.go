@@ -55,8 +55,10 @@ func play(t *testing.T, program []byte) {
 	without.ConditionalDelete = kind&2 != 0
 	without.CopyPart = kind&4 != 0
 	without.BatchDelete = kind&16 != 0
-	p.bucket = memory.New(memory.Options{Without: without, ContentETags: p.draw(2) == 0})
-	for _, op := range []string{objstore.OpPut, objstore.OpDelete, objstore.OpDeleteMany, objstore.OpCompleteUpload} {
+	more := p.draw(4)
+	without.SetAttributes = more&2 != 0
+	p.bucket = memory.New(memory.Options{Without: without, ContentETags: more&1 == 0})
+	for _, op := range []string{objstore.OpPut, objstore.OpDelete, objstore.OpDeleteMany, objstore.OpCompleteUpload, objstore.OpSetAttributes} {
 		p.bucket.Inject(memory.Fault{Op: op, Count: memory.Forever, After: true, Hook: p.look})
 	}
 	store := objstore.Bucket(p.bucket)
@@ -78,7 +80,7 @@ func play(t *testing.T, program []byte) {
 			t.Errorf("after all was sent: %d conflicts, error %v", state.Conflicts, state.LastError)
 		}
 		if t.Failed() {
-			t.Logf("store %05b\n%s", kind, strings.Join(p.log, "\n"))
+			t.Logf("store %05b %02b\n%s", kind, more, strings.Join(p.log, "\n"))
 		}
 	})
 }
@@ -253,7 +255,7 @@ func (p *player) crash() {
 
 // fault lets some requests fail whose answers are lost, executed or not.
 func (p *player) fault() {
-	ops := []string{"", objstore.OpPut, objstore.OpDelete, objstore.OpDeleteMany, objstore.OpCompleteUpload, objstore.OpCopyPart, objstore.OpHead, objstore.OpGet}
+	ops := []string{"", objstore.OpPut, objstore.OpDelete, objstore.OpDeleteMany, objstore.OpCompleteUpload, objstore.OpSetAttributes, objstore.OpHead, objstore.OpGet}
 	f := memory.Fault{Op: ops[p.draw(len(ops))], Nth: 1 + p.draw(3), Count: 1 + p.draw(3), Err: objstore.ErrUnavailable, After: p.draw(3) > 0}
 	p.note("lose %d answers of %q from number %d, executed: %t", f.Count, f.Op, f.Nth, f.After)
 	p.heal = append(p.heal, p.bucket.Inject(f))

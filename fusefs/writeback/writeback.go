@@ -35,7 +35,8 @@ type Config struct {
 const DefaultWorkers = 128
 
 // inlineSize is the content, in bytes, up to which a moved or re-attributed file is sent
-// again rather than copied inside the store: one request instead of three.
+// again rather than copied inside the store: one request instead of three, or one with a
+// strict condition instead of one without.
 const inlineSize = 1 << 20
 
 // Writeback reconciles one volume's bucket with its index.
@@ -48,8 +49,10 @@ type Writeback struct {
 	begun    begun
 	// sendsWhole: the store has refused an object of sent and copied parts.
 	sendsWhole atomic.Bool
-	watch      watchers
-	pulse      pulse
+	// setsNone: it has refused attributes without the bytes.
+	setsNone atomic.Bool
+	watch    watchers
+	pulse    pulse
 
 	conflicts atomic.Int64
 	failure   atomic.Pointer[failure]
@@ -79,6 +82,11 @@ func (w *Writeback) Start() error {
 	if !w.Bucket.Capabilities().ConditionalDelete {
 		// A delete that was under way when the process ended may still be executed.
 		if err := w.Index.Doomed(func(key string) bool { w.sched.rest(key, w.deleteRest()); return true }); err != nil {
+			return fmt.Errorf("read the queue: %w", err)
+		}
+	}
+	if w.Bucket.Capabilities().SetAttributes {
+		if err := w.restAll(); err != nil {
 			return fmt.Errorf("read the queue: %w", err)
 		}
 	}
@@ -265,6 +273,7 @@ type job struct {
 	Step
 	task  task
 	nonce string // of a write
+	late  bool   // it sets attributes alone: see setattributes.go
 	// foreign is what a write sends beside our own attributes.
 	foreign index.Foreign
 	rest    time.Duration // how long Key stays occupied after the step
@@ -281,8 +290,10 @@ func (j *job) free(w *Writeback) {
 	j.freed = true
 	w.touched.end(j.Key)
 	if j.rest > 0 {
+		if j.From != j.Key {
+			w.sched.free(j.From)
+		}
 		w.sched.rest(j.Key, j.rest)
-		w.sched.free(j.From)
 		return
 	}
 	w.sched.free(j.Key, j.From)
@@ -317,7 +328,10 @@ func (w *Writeback) beginJob(tx *index.Tx, j *job) error {
 		w.sched.park(j.task, step.Blocker)
 		return nil
 	case Put, Copy:
-		if j.nonce, err = w.announce(tx, step); err != nil {
+		if j.late, err = w.setsAttributes(tx, step); err != nil {
+			return err
+		}
+		if j.nonce, err = w.announce(tx, step, j.late); err != nil {
 			return err
 		}
 	case Resolve, Rescue, Park, Count, Delete:

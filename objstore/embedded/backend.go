@@ -13,10 +13,12 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/backend"
+	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
@@ -30,7 +32,8 @@ type store struct {
 	attributes attributes
 	log        *slog.Logger
 
-	// keys: a write shares its key's lock while it runs, a delete owns it.
+	// keys: a write shares its key's lock while it runs; a delete, and a copy of an object
+	// onto itself, own it.
 	keys keyLocks
 	// tree is held by what removes folders, and by what makes a folder an object.
 	tree sync.Mutex
@@ -150,9 +153,41 @@ func (s *store) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (
 	if !keepable(*in.Key) {
 		return s3response.CopyObjectOutput{}, errKey
 	}
-	defer s.keys.share(filepath.Join(*in.Bucket, *in.Key))()
+	bucket, key := *in.Bucket, *in.Key
+	path := filepath.Join(bucket, key)
+	from, source, _, err := backend.ParseCopySource(*in.CopySource)
+	if err != nil {
+		return s3response.CopyObjectOutput{}, s.answer("copy", bucket, key, err)
+	}
+	if filepath.Join(from, source) == path {
+		// The object is changed in its place, some time after its ETag was compared.
+		defer s.keys.own(path)()
+	} else {
+		defer s.keys.share(path)()
+	}
 	out, err := s.Posix.CopyObject(ctx, in)
-	return out, s.answer("copy", *in.Bucket, *in.Key, err)
+	if err == nil && filepath.Join(from, source) == path {
+		err = s.restate(bucket, key, in)
+	}
+	return out, s.answer("copy", bucket, key, err)
+}
+
+// restate ends the copy of an object onto itself: headers that it has no more go, and
+// LastModified tells of the change.
+func (s *store) restate(bucket, key string, in s3response.CopyObjectInput) error {
+	for header, value := range map[string]*string{
+		"content-encoding": in.ContentEncoding, "content-language": in.ContentLanguage,
+		"content-disposition": in.ContentDisposition, "cache-control": in.CacheControl, "expires": in.Expires,
+	} {
+		if value != nil && *value != "" {
+			continue
+		}
+		if err := s.attributes.DeleteAttribute(bucket, key, header); err != nil && !errors.Is(err, meta.ErrNoSuchKey) {
+			return err
+		}
+	}
+	now := time.Now()
+	return os.Chtimes(filepath.Join(bucket, key), now, now)
 }
 
 func (s *store) ListObjects(ctx context.Context, in *s3.ListObjectsInput) (s3response.ListObjectsResult, error) {

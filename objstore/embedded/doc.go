@@ -45,6 +45,9 @@
 //     objects if one replaces the other meanwhile: repeated until nothing changed.
 //   - If-Match of a delete is compared before the removal, which may hit a newer object:
 //     a delete waits for the writes of its key, and they for it.
+//   - A copy of an object onto itself compares its ETag before it changes the attributes,
+//     which may be those of a newer object: like a delete it waits for the writes of its key.
+//     It keeps headers that are not given, and LastModified: removed, set.
 //   - A delete removes emptied folders, also one that has become a marker meanwhile: one
 //     at a time.
 //   - A delete with If-Match of nothing succeeds: NoSuchKey. A delete of a folder that

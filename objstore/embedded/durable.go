@@ -11,7 +11,7 @@ import (
 )
 
 // Durable wraps a bucket that talks to this server. Put, Delete,
-// DeleteMany and CompleteUpload return only after a sync of the store's file system that started when the server had
+// DeleteMany, SetAttributes and CompleteUpload return only after a sync of the store's file system that started when the server had
 // answered. Parts of an upload need none of their own. A request whose sync fails, or
 // is not waited for, has an open outcome, and a Head of its key waits for a sync: who
 // recognises an own write there may rely on it as on the answer itself.
@@ -81,6 +81,15 @@ func (d *durable) CompleteUpload(ctx context.Context, key, id string, parts []ob
 	var o objstore.Object
 	err := d.write(ctx, objstore.OpCompleteUpload, key, func() (err error) {
 		o, err = d.Bucket.CompleteUpload(ctx, key, id, parts, cond)
+		return err
+	})
+	return o, err
+}
+
+func (d *durable) SetAttributes(ctx context.Context, key, etag string, attrs objstore.Attributes) (objstore.Object, error) {
+	var o objstore.Object
+	err := d.write(ctx, objstore.OpSetAttributes, key, func() (err error) {
+		o, err = d.Bucket.SetAttributes(ctx, key, etag, attrs)
 		return err
 	})
 	return o, err

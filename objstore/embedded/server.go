@@ -54,6 +54,7 @@ func (s *Server) Capabilities() objstore.Capabilities {
 		ConditionalComplete: true,
 		ConditionalDelete:   true,
 		BatchDelete:         true,
+		SetAttributes:       true,
 		CopyPart:            true,
 	}
 }

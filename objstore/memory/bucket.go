@@ -68,6 +68,7 @@ func New(opts Options) *Bucket {
 			ConditionalComplete: !without.ConditionalComplete,
 			ConditionalDelete:   !without.ConditionalDelete,
 			BatchDelete:         !without.BatchDelete,
+			SetAttributes:       !without.SetAttributes,
 			ListMetadata:        !without.ListMetadata,
 			CopyPart:            !without.CopyPart,
 			FileAndDirectory:    !without.FileAndDirectory,
@@ -175,6 +176,29 @@ func (b *Bucket) Delete(ctx context.Context, key string, cond objstore.Condition
 		delete(b.objects, key)
 		return nil
 	})
+}
+
+// SetAttributes gives an object other attributes. With ContentETags its ETag stays.
+func (b *Bucket) SetAttributes(ctx context.Context, key, etag string, attrs objstore.Attributes) (objstore.Object, error) {
+	var object objstore.Object
+	err := b.do(ctx, objstore.OpSetAttributes, key, func() error {
+		if !b.caps.SetAttributes {
+			return objstore.ErrUnsupported
+		}
+		if err := validAttributes(attrs); err != nil {
+			return err
+		}
+		stored, err := b.findLocked(key)
+		if err != nil {
+			return err
+		}
+		if stored.ETag != etag {
+			return objstore.ErrPreconditionFailed
+		}
+		object = written(b.storeLocked(key, stored.Data, attrs, etag))
+		return nil
+	})
+	return object, err
 }
 
 // do runs a request: journal, faults, execution under the lock. What it returns is an

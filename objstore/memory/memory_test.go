@@ -12,7 +12,7 @@ import (
 
 // everything is what a bucket can do from which nothing is taken away.
 var everything = objstore.Capabilities{
-	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true, BatchDelete: true,
+	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true, BatchDelete: true, SetAttributes: true,
 	ListMetadata: true, CopyPart: true, FileAndDirectory: true,
 }
 

@@ -17,7 +17,7 @@ import (
 
 // everything is what a memory bucket can do.
 var everything = objstore.Capabilities{
-	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true, BatchDelete: true,
+	ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true, BatchDelete: true, SetAttributes: true,
 	ListMetadata: true, CopyPart: true, FileAndDirectory: true,
 }
 
@@ -103,6 +103,8 @@ var liars = map[string]liar{
 	"claims conditional complete": {"complete_condition", pretends(objstore.Capabilities{ConditionalComplete: true})},
 	"claims list metadata":        {"list_attributes", pretends(objstore.Capabilities{ListMetadata: true})},
 	"claims copy part":            {"copy_part", pretends(objstore.Capabilities{CopyPart: true})},
+	"claims set attributes":       {"set_attributes", pretends(objstore.Capabilities{SetAttributes: true})},
+	"hides set attributes":        {"set_attributes", hides(less(func(c *objstore.Capabilities) { c.SetAttributes = false }))},
 	"claims file and directory":   {"file_and_directory", pretends(objstore.Capabilities{FileAndDirectory: true})},
 	"hides conditional complete":  {"complete_condition", hides(less(func(c *objstore.Capabilities) { c.ConditionalComplete = false }))},
 	"hides list metadata":         {"list_attributes", hides(less(func(c *objstore.Capabilities) { c.ListMetadata = false }))},

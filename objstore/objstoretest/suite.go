@@ -44,6 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Bucket, declared objstor
 		{"delete many", suite.deleteMany},
 		{"delete many keys", suite.deleteManyKeys},
 		{"delete many full", suite.deleteManyFull},
+		{"set attributes", suite.setAttributes},
+		{"set attributes race", suite.setAttributesRace},
 		{"list", suite.list},
 		{"list pages", suite.listPages},
 		{"list after", suite.listAfter},

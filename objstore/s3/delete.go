@@ -56,16 +56,18 @@ func (b *Bucket) compare(ctx context.Context, key, etag string) error {
 }
 
 // deleteError finds the two answers that mean something else here: a missing key is
-// what an unconditional delete wants, and an expired signature is lateness, which
-// another attempt can mend.
+// what an unconditional delete wants, and one that came too late can be sent again.
 func deleteError(err error, cond objstore.Condition) error {
-	switch r, ok := errors.AsType[minio.ErrorResponse](err); {
-	case !ok:
-		return err
-	case cond.None() && r.Code == "NoSuchKey":
+	if r, ok := errors.AsType[minio.ErrorResponse](err); ok && cond.None() && r.Code == "NoSuchKey" {
 		return nil
-	case r.StatusCode == http.StatusForbidden && strings.Contains(strings.ToLower(r.Message), "expired"):
-		return fmt.Errorf("%w: the delete reached the store more than %v after it was signed; if this repeats, the clocks of this host and of the store differ",
+	}
+	return lateError(err)
+}
+
+// lateError finds an expired signature: that is lateness, which another attempt can mend.
+func lateError(err error) error {
+	if r, ok := errors.AsType[minio.ErrorResponse](err); ok && r.StatusCode == http.StatusForbidden && strings.Contains(strings.ToLower(r.Message), "expired") {
+		return fmt.Errorf("%w: the request reached the store more than %v after it was signed; if this repeats, the clocks of this host and of the store differ",
 			objstore.ErrUnavailable, objstore.DeleteExpiry)
 	}
 	return err

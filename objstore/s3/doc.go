@@ -61,6 +61,14 @@
 // lets such a delete succeed on a key that does not exist, so ErrNotFound is certain
 // only where the comparison is made here.
 //
+// # Attributes
+//
+// SetAttributes is a CopyObject of an object onto itself, presigned like a delete. The ETag
+// is compared with that of the source, and of the target where a store knows that. MinIO
+// looks at the source without a lock: of 600 copies during which
+// another client wrote, 147 gave their attributes and the old ETag to the new bytes. AWS
+// copies the bytes, and the copy of an object of parts has another ETag.
+//
 // # Checksums
 //
 // Bodies are sent with an unsigned payload and a CRC32C trailer that is computed while

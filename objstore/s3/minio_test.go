@@ -33,6 +33,7 @@ var minioCapabilities = objstore.Capabilities{
 	ConditionalPut:      true,
 	ConditionalComplete: true,
 	BatchDelete:         true,
+	SetAttributes:       true,
 	ListMetadata:        true,
 	CopyPart:            true,
 }
@@ -129,8 +130,9 @@ func TestOpenCreatesABucket(t *testing.T) {
 	}
 }
 
-// A delete that was held up must not remove what was written in the meantime.
-func TestLateDeleteIsRefused(t *testing.T) {
+// A delete, or a copy onto itself, that was held up must not change what was written in the
+// meantime.
+func TestLateRequestIsRefused(t *testing.T) {
 	b := openMinIO(t)
 	put := func() {
 		t.Helper()
@@ -150,6 +152,13 @@ func TestLateDeleteIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	set, err := b.sign(t.Context(), request{
+		method: http.MethodPut, key: "late", expiry: time.Second,
+		signed: http.Header{"X-Amz-Copy-Source": {"/" + b.name + "/late"}, "X-Amz-Metadata-Directive": {"REPLACE"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	time.Sleep(2100 * time.Millisecond) // the server's clock is a real one, in whole seconds
 	refused := func(refusal error) {
 		t.Helper()
@@ -160,6 +169,13 @@ func TestLateDeleteIsRefused(t *testing.T) {
 	}
 	resp, err := b.client.Do(one)
 	if err != nil {
+		t.Fatal(err)
+	}
+	refused(errorOf(resp))
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	if resp, err = b.client.Do(set); err != nil {
 		t.Fatal(err)
 	}
 	refused(errorOf(resp))

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,7 @@ const probeCleanup = 10 * time.Second
 // reachable, no permission) is an error, and nothing is learnt.
 func (b *Bucket) Probe(ctx context.Context, prefix string) (objstore.Capabilities, error) {
 	p := &probe{
-		bucket: b.WithCapabilities(objstore.Capabilities{ConditionalDelete: true, BatchDelete: true, ListMetadata: true}),
+		bucket: b.WithCapabilities(objstore.Capabilities{ConditionalDelete: true, BatchDelete: true, SetAttributes: true, ListMetadata: true}),
 		prefix: prefix + "probe-" + rand.Text() + "/",
 	}
 	var caps objstore.Capabilities
@@ -42,6 +43,7 @@ func (b *Bucket) Probe(ctx context.Context, prefix string) (objstore.Capabilitie
 		{"conditional complete", &caps.ConditionalComplete, p.conditionalComplete},
 		{"conditional delete", &caps.ConditionalDelete, p.conditionalDelete},
 		{"delete of many", &caps.BatchDelete, p.batchDelete},
+		{"attributes without the bytes", &caps.SetAttributes, p.setAttributes},
 		{"listing with metadata", &caps.ListMetadata, p.listMetadata},
 		{"copying a part", &caps.CopyPart, p.copyPart},
 		{"file and directory", &caps.FileAndDirectory, p.fileAndDirectory},
@@ -214,6 +216,29 @@ func (p *probe) batchDelete(ctx context.Context) (bool, error) {
 		err = nil
 	}
 	return err == nil, err
+}
+
+// setAttributes: the attributes of an object are replaced, on the condition of its ETag,
+// and its bytes stay.
+func (p *probe) setAttributes(ctx context.Context) (bool, error) {
+	key := p.key("attributes")
+	attrs := objstore.Attributes{ContentType: "text/plain", Metadata: map[string]string{"before": "yes"}}
+	obj, err := p.bucket.Put(ctx, key, objstore.Bytes("content"), objstore.PutOptions{Attributes: attrs})
+	if err != nil {
+		return false, err
+	}
+	attrs = objstore.Attributes{ContentType: "text/html", Metadata: map[string]string{"after": "yes"}}
+	_, err = p.bucket.SetAttributes(ctx, key, otherETag, attrs)
+	if ok, err := refused(err); !ok {
+		return false, err
+	}
+	set, err := p.bucket.SetAttributes(ctx, key, obj.ETag, attrs)
+	if err != nil {
+		return false, err
+	}
+	now, err := p.bucket.Head(ctx, key)
+	same := now.Size == obj.Size && now.ETag == set.ETag && now.ContentType == attrs.ContentType
+	return same && maps.Equal(now.Metadata, attrs.Metadata), err
 }
 
 // listMetadata: a listing has an object's user metadata.

@@ -35,6 +35,9 @@ type request struct {
 	key    string // empty is the bucket
 	query  url.Values
 	header http.Header
+	// signed are headers that are part of the signature: those of Amazon's own names have
+	// to be.
+	signed http.Header
 	body   []byte // only with an expiry
 	// expiry, if not zero, is how long after signing the server still accepts it.
 	expiry time.Duration
@@ -82,6 +85,7 @@ func (b *Bucket) sign(ctx context.Context, r request) (*http.Request, error) {
 		sum := md5.Sum(r.body)
 		req.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
 	}
+	maps.Copy(req.Header, r.signed)
 	if r.expiry > 0 {
 		req = signer.PreSignV4(*req, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, b.region, int64(r.expiry/time.Second))
 	} else {

@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -621,6 +622,56 @@ func TestDeleteMany(t *testing.T) {
 			}
 			if len(sent.Object) != 2 || (sent.Object[0].ETag == `"1"`) != tt.matches {
 				t.Errorf("sent %+v", sent)
+			}
+		})
+	}
+}
+
+// TestSetAttributes: what is sent, and what an answer means.
+func TestSetAttributes(t *testing.T) {
+	const refusal = "<Error><Code>%s</Code><Message>%s</Message></Error>"
+	tests := []struct {
+		name   string
+		status int
+		answer string
+		want   error // nil: set
+	}{
+		{"set", http.StatusOK, `<CopyObjectResult><ETag>"new"</ETag></CopyObjectResult>`, nil},
+		{"another object", http.StatusPreconditionFailed, fmt.Sprintf(refusal, "PreconditionFailed", "m"), objstore.ErrPreconditionFailed},
+		{"late", http.StatusForbidden, fmt.Sprintf(refusal, "AccessDenied", "Request has expired"), objstore.ErrUnavailable},
+		{"not allowed", http.StatusForbidden, fmt.Sprintf(refusal, "AccessDenied", "no"), objstore.ErrAccessDenied},
+		{"failed while copying", http.StatusOK, fmt.Sprintf(refusal, "InternalError", "m"), objstore.ErrUnavailable},
+		{"cut off", http.StatusOK, "<CopyObjectResult>", objstore.ErrUnavailable},
+		{"no ETag", http.StatusOK, "<CopyObjectResult></CopyObjectResult>", objstore.ErrUnavailable},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var sent *http.Request
+			b := fake(t, func(w http.ResponseWriter, r *http.Request) {
+				sent = r
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, tt.answer)
+			}).WithCapabilities(objstore.Capabilities{SetAttributes: true})
+			attrs := objstore.Attributes{
+				ContentType: "text/plain", Headers: map[string]string{"Cache-Control": "no-cache"}, Metadata: map[string]string{"mode": "1"},
+			}
+			object, err := b.SetAttributes(t.Context(), "d/a b", "old", attrs)
+			if !errors.Is(err, tt.want) || err == nil && object.ETag != "new" {
+				t.Errorf("%+v, error %v, want %v", object, err, tt.want)
+			}
+			for name, want := range map[string]string{
+				"X-Amz-Copy-Source": "/" + b.name + "/d/a%20b", "X-Amz-Copy-Source-If-Match": `"old"`, "If-Match": `"old"`,
+				"X-Amz-Metadata-Directive": "REPLACE", "X-Amz-Meta-Mode": "1", "Cache-Control": "no-cache", "Content-Type": "text/plain",
+			} {
+				if got := sent.Header.Get(name); got != want {
+					t.Errorf("%s is %q, want %q", name, got, want)
+				}
+				if signed := strings.Split(sent.URL.Query().Get("X-Amz-SignedHeaders"), ";"); name != "If-Match" && !slices.Contains(signed, strings.ToLower(name)) {
+					t.Errorf("%s is not signed: %q", name, signed)
+				}
+			}
+			if sent.Method != http.MethodPut || sent.URL.Query().Get("X-Amz-Expires") != "5" {
+				t.Errorf("%s %s", sent.Method, sent.URL)
 			}
 		})
 	}
