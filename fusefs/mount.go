@@ -70,7 +70,7 @@ func Mount(fs *vfs.FS, opts Options) (*Session, error) {
 	if err := mount(dev.fd, dir, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount on %s: %w", dir, err), dev.close())
 	}
-	s := newSession(dev, dir, &observed{RawFileSystem: newFront(fs, log), observer: opts.Observer, log: log}, fs.PassthroughMin > 0, log)
+	s := newSession(dev, dir, &observed{RawFileSystem: newFront(fs, log), asked: fs.Asked, observer: opts.Observer, log: log}, fs.PassthroughMin > 0, log)
 	if err := s.begin(fs); err != nil {
 		// Closing the descriptor makes the mount dead, never blocking: it can be detached.
 		return nil, errors.Join(fmt.Errorf("mount on %s: %w", dir, err), dev.close(), detach(dir))

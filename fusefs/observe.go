@@ -58,6 +58,7 @@ const (
 // broken operation is not the end of all volumes.
 type observed struct {
 	fuse.RawFileSystem
+	asked    func() // is told of every operation; it must cost next to nothing
 	observer Observer
 	log      *slog.Logger
 }
@@ -69,6 +70,7 @@ func (o *observed) end(op string, begun time.Time, bytes *int, status *fuse.Stat
 		o.log.Error("operation panicked", "op", op, "panic", cause, "stack", string(debug.Stack()))
 		*status = fuse.EIO
 	}
+	o.asked()
 	if o.observer != nil {
 		n := 0
 		if bytes != nil {

@@ -44,9 +44,11 @@ func TestObserved(t *testing.T) {
 	var (
 		got recorder
 		log bytes.Buffer
+		all int
 	)
 	o := &observed{
 		RawFileSystem: fixed{fuse.NewDefaultRawFileSystem()},
+		asked:         func() { all++ },
 		observer:      &got,
 		log:           slog.New(slog.NewTextHandler(&log, nil)),
 	}
@@ -58,8 +60,8 @@ func TestObserved(t *testing.T) {
 	}
 	o.Forget(1, 1)
 	want := recorder{{"lookup", 0, true}, {"read", 3, false}, {"write", 5, false}, {"mkdir", 0, true}, {"forget", 0, false}}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	if !reflect.DeepEqual(got, want) || all != len(want) {
+		t.Errorf("got %v and %d in all, want %v", got, all, want)
 	}
 	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "observe_test.go") {
 		t.Errorf("the log has no panic and stack: %s", &log)

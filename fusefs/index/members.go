@@ -81,8 +81,9 @@ func (tx *Tx) group(n *Inode) error {
 	return nil
 }
 
-// ungroup forgets what group has recorded of an inode.
-func (tx *Tx) ungroup(ino Ino) error {
+// Ungroup forgets that an inode is a member, or that its names are those of a group. Its own
+// record is the caller's to change, afterwards.
+func (tx *Tx) Ungroup(ino Ino) error {
 	n, err := tx.own(ino)
 	switch {
 	case errors.Is(err, ErrNotFound):

@@ -68,7 +68,7 @@ func (tx *Tx) PutInode(n Inode) error {
 // the queues are the caller's to remove.
 func (tx *Tx) DeleteInode(ino Ino) error {
 	return errors.Join(
-		tx.ungroup(ino),
+		tx.Ungroup(ino),
 		tx.drop(inoKey(tagInode, ino)),
 		tx.drop(inoKey(tagContent, ino)),
 		tx.drop(inoKey(tagPassed, ino)),

@@ -312,3 +312,37 @@ func TestOpenFileRests(t *testing.T) {
 		v.Release(fh)
 	})
 }
+
+// While programs ask for things, a closed file is not sent before it must be; fsync does not
+// wait for them to rest.
+func TestSendingMakesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := bucketOf(t, memory.Options{})
+		v := open(t, bucket, t.TempDir())
+		defer v.close()
+		ask := func(d time.Duration) {
+			for range d / (10 * time.Millisecond) {
+				v.Asked()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		sent := func(key string) bool { _, ok := bucket.Snapshot()[key]; return ok }
+
+		want(t, v.write("f", 0, []byte("x"), 0))
+		ask(time.Second)
+		if sent("v/f") {
+			t.Error("a file was sent while programs worked")
+		}
+		fh, err := v.open("g", syscall.O_RDWR|syscall.O_CREAT, 0o600)
+		want(t, err)
+		want(t, v.Fsync(t.Context(), fh, false))
+		if !sent("v/g") || sent("v/f") {
+			t.Errorf("fsync: %t, another file: %t", sent("v/g"), sent("v/f"))
+		}
+		v.Release(fh)
+		ask(2 * time.Second)
+		if !sent("v/f") {
+			t.Error("a file was not sent under a program that does not rest")
+		}
+	})
+}

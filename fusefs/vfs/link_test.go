@@ -108,6 +108,50 @@ func TestLink(t *testing.T) {
 	}
 }
 
+// TestLinkInsteadOfRename: a file that got its name by a link, and lost its temporary one
+// before any of it was sent, is one without hard links, by unlink and by a rename over it.
+func TestLinkInsteadOfRename(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := bucketOf(t, memory.Options{})
+		v := open(t, bucket, t.TempDir())
+		_, err := v.names("")
+		want(t, err)
+		synctest.Wait()
+		bucket.Forget()
+		want(t, v.write("tmp", 0, []byte("one"), 0))
+		want(t, v.link("tmp", "a"))
+		want(t, v.unlink("tmp"))
+		v.wantLinks(1, "one", "a")
+		want(t, v.write("tmp", 0, []byte("two"), 0))
+		want(t, v.link("tmp", "b"))
+		want(t, v.link("tmp", "c"))
+		want(t, v.write("other", 0, []byte("three"), 0))
+		want(t, v.rename("other", "tmp"))
+		v.wantLinks(2, "two", "b", "c")
+		want(t, v.unlink("c"))
+		want(t, v.link("b", "c"))
+		want(t, v.rename("tmp", "c"))
+		v.drain()
+		within(t, bucket, "three files and the directory", budget{objstore.OpPut: 4})
+		for key, want := range map[string]string{"v/a": "one", "v/b": "two", "v/c": "three"} {
+			if obj := bucket.Snapshot()[key]; string(obj.Data) != want || obj.Metadata["objvol-link"] != "" {
+				t.Errorf("%s holds %q with %v", key, obj.Data, obj.Metadata)
+			}
+		}
+		want(t, v.link("a", "d")) // and it can have more again
+		v.drain()
+		v.wantLinks(2, "one", "a", "d")
+		if got := linkRecords(bucket); !slices.Equal(got, []string{"2"}) {
+			t.Errorf("the bucket counts %q links, want 2", got)
+		}
+		v.close()
+		v = open(t, bucket, t.TempDir())
+		defer v.close()
+		v.wantLinks(2, "one", "a", "d")
+		v.wantLinks(1, "two", "b")
+	})
+}
+
 // TestLinkUnlink: the last name takes the file with it, the others leave it whole.
 func TestLinkUnlink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

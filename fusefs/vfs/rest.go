@@ -63,6 +63,10 @@ func (fs *FS) tellRested(chosen func(*node) bool) {
 	}
 }
 
+// Asked tells that a program has asked for something: what is to be sent makes way for a
+// while. It costs next to nothing.
+func (fs *FS) Asked() { fs.wb.Asked() }
+
 // Drain waits until the bucket has everything, without settling times, files that are
 // open included. When ctx ends first it returns a *writeback.PendingError, and the work
 // goes on.

@@ -108,7 +108,7 @@ func (w *Writeback) await(ctx context.Context, t task, reached func() (bool, err
 			off()
 			return err
 		}
-		w.sched.add(t, time.Now())
+		w.sched.need(t)
 		w.sched.rush(t)
 		var step stepEnd
 		select {

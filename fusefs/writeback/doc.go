@@ -8,6 +8,9 @@
 // Everything that happened to a file in between is one request. After a crash the
 // queues of the index are read and the same goes on.
 //
+// While programs use the volume, what nobody waits for makes way for them, for a bounded
+// time (calm.go).
+//
 // # Planning
 //
 // plan looks at one task inside an index transaction and answers with one Step. It

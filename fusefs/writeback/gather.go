@@ -19,7 +19,7 @@ const gatherQuiet = 30 * time.Millisecond
 type gather struct {
 	most   int       // keys of a batch; below 2 each goes alone
 	latest time.Time // when the latest was doomed
-	urgent bool      // somebody waits
+	needed int       // for how many of those that wait somebody waits
 }
 
 // together lets up to so many doomed keys be handed out at once. Nothing was added yet.
@@ -29,33 +29,37 @@ func (s *schedule) together(most int) {
 	s.gather.most = most
 }
 
-// added notes that a task was made due at a time: now means that somebody waits for it.
-func (g *gather) added(t task, at time.Time) {
-	if t.key != "" {
-		g.urgent = g.urgent || !at.After(time.Now())
+// added notes that a key waits to be handed out.
+func (g *gather) added(it *item) {
+	g.latest = time.Now()
+	if it.needed {
+		g.needed++
+	}
+}
+
+// removed notes that it does so no more.
+func (g *gather) removed(it *item) {
+	if it.needed {
+		g.needed--
 	}
 }
 
 // gatheredLocked is when the first keys are to be handed out.
 func (s *schedule) gatheredLocked(now time.Time) time.Time {
 	first := s.doomed.first().due
-	if s.gather.urgent || first.After(now) || s.hurry > 0 && s.running == 0 && len(s.due) == 0 {
+	if s.gather.needed > 0 {
 		return first
 	}
-	if len(s.doomed) >= s.gather.most {
-		return now
+	turn := s.turnLocked(first)
+	if turn.After(now) || s.hurry > 0 && s.running == 0 && len(s.due)+len(s.patient) == 0 || len(s.doomed) >= s.gather.most {
+		return turn
 	}
-	last := first.Add(gatherMost)
-	if quiet := s.gather.latest.Add(gatherQuiet); quiet.Before(last) {
-		return quiet
-	}
-	return last
+	return latest(turn, earliest(first.Add(gatherMost), s.gather.latest.Add(gatherQuiet)))
 }
 
 // takeDoomedLocked hands out the keys that are due, and if they fill no batch those that
 // are due soon, the greatest key first: what lies in a directory comes before its marker.
 func (s *schedule) takeDoomedLocked(now time.Time) []task {
-	s.gather.urgent = false
 	var keys []task
 	for len(s.doomed) > 0 && len(keys) < s.gather.most {
 		if it := s.doomed.first(); it.due.After(now.Add(settleDelete)) || it.attempts > 0 && it.due.After(now) {

@@ -68,7 +68,7 @@ func TestGather(t *testing.T) {
 		// Somebody waits for one.
 		doom("a")
 		doom("b")
-		s.add(keyTask("a"), time.Now())
+		s.need(keyTask("a"))
 		wantKeys(t, s, 0, "b", "a")
 		done("a", "b")
 
@@ -104,7 +104,7 @@ func TestGatherSingle(t *testing.T) {
 		s := newSchedule()
 		s.together(4)
 		s.add(keyTask("a"), in(0))
-		s.add(keyTask("b"), in(0))
+		s.need(keyTask("b"))
 		wantKeys(t, s, 0, "b", "a")
 		s.single(keyTask("a"))
 		s.failed(keyTask("b"), pause)

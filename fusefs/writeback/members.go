@@ -99,6 +99,11 @@ func (w *Writeback) Leave(tx *index.Tx, m index.Inode) (index.Inode, error) {
 		return n, err
 	}
 	n.Nlink--
+	if n.Nlink == 1 {
+		if alone, err := reunited(tx, n); err != nil || alone.Link == "" {
+			return alone, err
+		}
+	}
 	if n.Nlink > 0 {
 		return n, Recount(tx, n)
 	}
@@ -107,6 +112,37 @@ func (w *Writeback) Leave(tx *index.Tx, m index.Inode) (index.Inode, error) {
 		return n, err
 	}
 	return n, errors.Join(w.dismiss(tx, record), tx.ClearDirty(n.Ino))
+}
+
+// reunited returns an inode that has one name left as one without members, if the bucket
+// knows nothing of its group: a file that was linked to its name and then unlinked from a
+// temporary one is none with hard links. Otherwise the inode is as it was.
+func reunited(tx *index.Tx, n index.Inode) (index.Inode, error) {
+	members, err := tx.Members(n.Ino)
+	if err != nil || n.Placed != "" {
+		return n, err
+	}
+	var names []index.Name
+	for _, ino := range members {
+		m, err := tx.Inode(ino)
+		if err != nil || m.Placed != "" || m.Sending != "" || m.Vague {
+			return n, err
+		}
+		of, err := tx.Names(ino)
+		if err != nil {
+			return n, err
+		}
+		names = append(names, of...)
+	}
+	for _, at := range names {
+		err = errors.Join(err, tx.Enter(at.Parent, at.Name, n.Ino))
+	}
+	for _, ino := range members {
+		err = errors.Join(err, tx.ClearDirty(ino), tx.DeleteInode(ino))
+	}
+	err = errors.Join(err, tx.Ungroup(n.Ino))
+	n.Link, n.Record, n.PlacedGen, n.PlacedAttrGen = "", 0, 0, 0
+	return n, err
 }
 
 // dismiss takes the life from a member. Its record goes with its object.

@@ -14,9 +14,11 @@ import (
 type schedule struct {
 	mu      sync.Mutex
 	items   map[task]*item
-	due     dueHeap // of tasks that are handed out one by one
+	due     dueHeap // of tasks that are handed out when they are due
+	patient dueHeap // of tasks that make way for programs (calm.go)
 	doomed  dueHeap // of keys that are handed out together (gather.go)
 	gather  gather
+	calm    calm
 	waiting map[task]map[task]bool // blocker -> who waits for it
 	busy    map[string]time.Time   // key -> when it is free again; zero: when its request ends
 	running int                    // tasks that are worked on
@@ -32,6 +34,8 @@ type item struct {
 	heap     int      // index in the heap, -1 while it runs or waits
 	in       *dueHeap // that heap
 	alone    bool     // a key that is not deleted with others
+	needed   bool     // somebody waits for it
+	begun    bool     // a step of it was done, or tried
 	running  bool
 	again    bool // became due again while it ran
 	attempts int  // failures in a row
@@ -51,42 +55,48 @@ func newSchedule() *schedule {
 func (s *schedule) add(t task, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.addLocked(t, at)
+	s.addLocked(t, at, false)
 }
 
-func (s *schedule) addLocked(t task, at time.Time) {
-	s.gather.added(t, at)
+// need makes a task due now, because somebody waits for it.
+func (s *schedule) need(t task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addLocked(t, time.Now(), true)
+}
+
+func (s *schedule) addLocked(t task, at time.Time, needed bool) {
 	if s.hurry > 0 {
 		at = time.Now()
 	}
 	it, ok := s.items[t]
 	switch {
 	case !ok:
-		it = &item{task: t, due: at}
+		it = &item{task: t, due: at, needed: needed}
 		s.items[t] = it
 		s.pushLocked(it)
 	case it.running:
 		it.again = true
-		it.due = at
+		it.due, it.needed = at, it.needed || needed
 	case it.heap >= 0:
-		if at.Before(it.due) && it.attempts == 0 {
-			it.due = at
-			heap.Fix(it.in, it.heap)
+		if it.attempts > 0 {
+			at = it.due
 		}
+		s.moveLocked(it, earliest(at, it.due), it.needed || needed)
 	default:
 		// It waits for a blocker: what changed may have removed the reason.
-		s.unparkLocked(it, at)
+		s.unparkLocked(it, at, needed)
 	}
 	s.signal()
 }
 
-func (s *schedule) unparkLocked(it *item, at time.Time) {
+func (s *schedule) unparkLocked(it *item, at time.Time, needed bool) {
 	delete(s.waiting[it.blocker], it.task)
 	if len(s.waiting[it.blocker]) == 0 {
 		delete(s.waiting, it.blocker)
 	}
 	it.blocker = task{}
-	it.due = at
+	it.due, it.needed = at, it.needed || needed
 	s.pushLocked(it)
 }
 
@@ -97,53 +107,96 @@ func (s *schedule) signal() {
 	}
 }
 
-// next waits for a task that is due, or for doomed keys that are to go together, and marks
-// them running.
+// next waits for a task whose turn it is, or for doomed keys that are to go together, and
+// marks them running.
 func (s *schedule) next(ctx context.Context) ([]task, bool) {
 	for {
 		s.mu.Lock()
 		now := time.Now()
-		var pause time.Duration = -1
-		var gathered time.Time
-		if len(s.doomed) > 0 {
-			gathered = s.gatheredLocked(now)
-			pause = gathered.Sub(now)
-		}
-		if len(s.due) > 0 && (len(s.doomed) == 0 || !gathered.Before(s.due.first().due)) {
-			if pause = s.due.first().due.Sub(now); pause <= 0 {
-				it := s.popLocked(&s.due)
-				s.mu.Unlock()
-				return []task{it.task}, true
-			}
-		} else if len(s.doomed) > 0 && pause <= 0 {
-			keys := s.takeDoomedLocked(now)
+		h, turn := s.firstLocked(now)
+		if h != nil && !turn.After(now) {
+			tasks := s.takeLocked(h, now)
 			s.mu.Unlock()
-			return keys, true
+			return tasks, true
 		}
 		s.mu.Unlock()
+		var pause time.Duration = -1
+		if h != nil {
+			pause = turn.Sub(now)
+		}
 		if !sleepOr(ctx, s.wake, pause) {
 			return nil, false
 		}
 	}
 }
 
+// firstLocked is the heap whose first task is the next one, and when it is its turn.
+func (s *schedule) firstLocked(now time.Time) (first *dueHeap, turn time.Time) {
+	if len(s.due) > 0 {
+		first, turn = &s.due, s.due.first().due
+		if !turn.After(now) {
+			return first, turn
+		}
+	}
+	if len(s.patient) > 0 {
+		if at := s.turnLocked(s.patient.first().due); first == nil || at.Before(turn) {
+			first, turn = &s.patient, at
+		}
+	}
+	if len(s.doomed) > 0 {
+		if at := s.gatheredLocked(now); first == nil || at.Before(turn) {
+			first, turn = &s.doomed, at
+		}
+	}
+	return first, turn
+}
+
+func (s *schedule) takeLocked(h *dueHeap, now time.Time) []task {
+	if h == &s.doomed {
+		return s.takeDoomedLocked(now)
+	}
+	return []task{s.popLocked(h).task}
+}
+
 // pushLocked puts a task where it waits to be handed out.
 func (s *schedule) pushLocked(it *item) {
-	it.in = &s.due
-	if it.key != "" && s.gather.most > 1 && !it.alone {
+	switch {
+	case it.key != "" && s.gather.most > 1 && !it.alone:
 		it.in = &s.doomed
-		s.gather.latest = time.Now()
+		s.gather.added(it)
+	case it.needed, it.begun:
+		it.in = &s.due
+	default:
+		it.in = &s.patient
 	}
 	heap.Push(it.in, it)
+}
+
+// moveLocked gives a task that waits to be handed out another time.
+func (s *schedule) moveLocked(it *item, due time.Time, needed bool) {
+	if due.Equal(it.due) && needed == it.needed {
+		return
+	}
+	s.removeLocked(it)
+	it.due, it.needed = due, needed
+	s.pushLocked(it)
+}
+
+// removeLocked takes a task from where it waits to be handed out.
+func (s *schedule) removeLocked(it *item) {
+	heap.Remove(it.in, it.heap)
+	if it.in == &s.doomed {
+		s.gather.removed(it)
+	}
 }
 
 // popLocked takes the first task out of a heap and marks it running.
 func (s *schedule) popLocked(h *dueHeap) *item {
 	it := h.first()
-	heap.Pop(h)
-	it.running, it.alone = true, false
+	s.removeLocked(it)
+	it.running, it.begun, it.alone, it.needed = true, true, false, false
 	s.running++
-	if len(s.due)+len(s.doomed) > 0 {
+	if len(s.due)+len(s.patient)+len(s.doomed) > 0 {
 		s.signal() // the next worker looks at the next task
 	}
 	return it
@@ -177,7 +230,7 @@ func (s *schedule) done(t task) {
 	s.restLocked(it)
 	it.attempts = 0
 	if it.again {
-		it.again = false
+		it.again, it.begun = false, false
 		s.pushLocked(it)
 		s.signal()
 		return
@@ -236,7 +289,7 @@ func (s *schedule) repeat(t task, progress bool) {
 	}
 	at := time.Now()
 	if it.again {
-		at = it.due
+		at, it.begun = it.due, false
 	}
 	s.repeatLocked(t, at)
 	s.releaseLocked(t)
@@ -300,7 +353,7 @@ func (s *schedule) release(blocker task) {
 func (s *schedule) releaseLocked(blocker task) {
 	now := time.Now()
 	for t := range s.waiting[blocker] {
-		s.unparkLocked(s.items[t], now)
+		s.unparkLocked(s.items[t], now, false)
 	}
 	s.signal()
 }
@@ -358,7 +411,7 @@ func (s *schedule) rushAll() (end func()) {
 	defer s.mu.Unlock()
 	s.hurry++
 	now := time.Now()
-	for _, h := range []*dueHeap{&s.due, &s.doomed} {
+	for _, h := range []*dueHeap{&s.due, &s.patient, &s.doomed} {
 		for _, it := range *h {
 			it.due = now
 		}
@@ -377,9 +430,7 @@ func (s *schedule) rush(t task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if it, ok := s.items[t]; ok && it.heap >= 0 && !it.running {
-		it.due = time.Now()
-		heap.Fix(it.in, it.heap)
-		s.gather.added(t, it.due)
+		s.moveLocked(it, earliest(it.due, time.Now()), true)
 		s.signal()
 	}
 }

@@ -388,7 +388,7 @@ func (w *Writeback) queue(tx *index.Tx, t task) error {
 		if err := errors.Join(w.needMarker(tx, t.ino), tx.SetDirty(t.ino)); err != nil {
 			return err
 		}
-		w.sched.add(t, time.Now())
+		w.sched.need(t)
 		return nil
 	}
 	if w.sched.isBusy(t.key) {
@@ -397,7 +397,7 @@ func (w *Writeback) queue(tx *index.Tx, t task) error {
 	if err := tx.Doom(t.key); err != nil {
 		return err
 	}
-	w.sched.add(t, time.Now())
+	w.sched.need(t)
 	return nil
 }
 

@@ -1,0 +1,46 @@
+package writeback
+
+import "time"
+
+const (
+	// calmQuiet is for how long no program must have asked for anything before the volume is
+	// taken to rest.
+	calmQuiet = 50 * time.Millisecond
+	// calmMost is how long a task makes way at most after it is due.
+	calmMost = 1500 * time.Millisecond
+	// calmTasks is from how many tasks on none makes way: they are work for long.
+	calmTasks = 20_000
+)
+
+// calm is when programs last asked the volume for something. While they do, tasks for which
+// nobody waits make way: programs, driver and store often share a few processors. Each does
+// so for a bounded time after it is due, so that under a program that never rests as much is
+// sent as without, only later. What is needed, or under way, does not, and nothing does in a
+// drain.
+type calm struct{ asked pulse }
+
+// Asked tells that a program has asked the volume for something. It costs next to nothing.
+func (w *Writeback) Asked() { w.sched.calm.asked.beat() }
+
+// turnLocked is when it is the turn of a task that nobody needs, due at a time.
+func (s *schedule) turnLocked(due time.Time) time.Time {
+	if s.hurry > 0 || len(s.items) >= calmTasks {
+		return due
+	}
+	quiet := time.Unix(0, s.calm.asked.last.Load()).Add(calmQuiet)
+	return latest(due, earliest(quiet, due.Add(calmMost)))
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
