@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	maxWrite   = 1 << 20                // bytes of content in one READ or WRITE
+	maxWrite   = 1 << 20                // bytes of content in one WRITE
+	maxRead    = 512 << 10              // bytes of content in one READ: see pipeSize
 	maxRequest = maxWrite + requestHead // bytes of one request
 	// requestHead is room for the headers of a WRITE. The kernel wants at least 80 bytes
 	// and refuses to hand out any request to a buffer that is too small for the largest.
@@ -26,8 +27,8 @@ func requestBuffer() (buf []byte, free func()) {
 }
 
 // sizes are the sizes of pooled replies in bytes: without content or with a page of it;
-// what the kernel reads ahead by default; the largest.
-var sizes = [...]int{8 << 10, 128<<10 + requestHead, maxRequest}
+// what the kernel reads ahead by default; the largest READ.
+var sizes = [...]int{8 << 10, 128<<10 + requestHead, maxRead + requestHead}
 
 // buffers is a pool of replies of each size. The zero value is ready.
 type buffers struct {

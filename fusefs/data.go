@@ -60,7 +60,9 @@ func fillOpen(out *fuse.OpenOut, fh uint64, opened vfs.OpenResult) {
 }
 
 func (f *front) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	n, err := f.fs.Read(request(cancel), in.Fh, int64(in.Offset), buf)
+	n, err := f.fs.ReadOr(request(cancel), in.Fh, int64(in.Offset), buf, func(fd uintptr, off int64, n int) bool {
+		return n >= spliceLeast && f.pipes.fill(in.Unique, fd, off, n)
+	})
 	if err != nil {
 		return nil, f.status(opRead, in.NodeId, err)
 	}

@@ -68,6 +68,25 @@ func (d *device) write(message []byte) error {
 	return os.NewSyscallError("write reply", err)
 }
 
+// splice sends a whole reply from a pipe.
+func (d *device) splice(p *pipe) error {
+	var err error
+	closed := d.conn.Control(func(fd uintptr) {
+		for {
+			var n int64
+			n, err = unix.Splice(p.r, nil, int(fd), nil, p.held, 0)
+			if !errors.Is(err, syscall.EINTR) {
+				p.held -= int(max(n, 0))
+				return
+			}
+		}
+	})
+	if closed != nil {
+		return fmt.Errorf("splice reply: %w", os.ErrClosed)
+	}
+	return os.NewSyscallError("splice reply", err)
+}
+
 // close gives the descriptor up. The connection ends with it unless the kernel still has
 // readers of it waiting.
 func (d *device) close() error { return d.file.Close() }

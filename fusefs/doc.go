@@ -37,6 +37,9 @@
 // for pages that a pending READ holds: were they taken one after the other, its reply
 // could never be sent.
 //
+// A large READ of what lies in a content file is answered by its pages, through a pipe
+// (splice.go), every other reply from a buffer.
+//
 // # Signals
 //
 // Only a signal that ends the caller interrupts what it waits for, as with a local

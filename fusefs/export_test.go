@@ -19,3 +19,10 @@ func InitFlags(request, reply []byte) (offered, agreed uint64) {
 	agreed |= uint64(binary.NativeEndian.Uint32(out[unsafe.Offsetof(fuse.InitOut{}.Flags2):])) << 32
 	return offeredFlags(request), agreed
 }
+
+// PipesOf returns how many pipes a session keeps: some after replies went through them.
+func PipesOf(s *Session) int {
+	s.pipes.mu.Lock()
+	defer s.pipes.mu.Unlock()
+	return len(s.pipes.free)
+}

@@ -14,14 +14,15 @@ import (
 // answers ENOSYS to those that are not implemented.
 type front struct {
 	fuse.RawFileSystem
-	fs  *vfs.FS
-	log *slog.Logger
+	fs    *vfs.FS
+	pipes *pipes // replies that are not in the buffers of their operations
+	log   *slog.Logger
 }
 
 var _ fuse.RawFileSystem = (*front)(nil)
 
 func newFront(fs *vfs.FS, log *slog.Logger) *front {
-	return &front{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, log: log}
+	return &front{RawFileSystem: fuse.NewDefaultRawFileSystem(), fs: fs, pipes: new(pipes), log: log}
 }
 
 // request is the context of one operation, made of the channel that is closed when it is

@@ -93,6 +93,7 @@ var steps = mounttest.Cases{
 	"map and store":         mapAndStore,
 	"map to read":           mapToRead,
 	"passed: pages":         pagesOfBefore,
+	"read a pattern":        readPattern,
 	"read f":                readF,
 	"write and hold":        writeAndHold,
 	"write g":               writeG,

@@ -37,8 +37,8 @@ const (
 	// kernel sends at once. Its own 12 would starve a volume whose answers come from a
 	// network.
 	maxBackground = 256
-	// readAhead is the kernel's readahead window in KiB: one READ of the largest size.
-	readAhead = maxWrite >> 10
+	// readAhead is the kernel's readahead window in KiB: two READs of the largest size.
+	readAhead = 2 * maxRead >> 10
 )
 
 // capabilities are asked for beside go-fuse's own choice. Two are not, on purpose. The
@@ -70,7 +70,9 @@ func Mount(fs *vfs.FS, opts Options) (*Session, error) {
 	if err := mount(dev.fd, dir, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount on %s: %w", dir, err), dev.close())
 	}
-	s := newSession(dev, dir, &observed{RawFileSystem: newFront(fs, log), asked: fs.Asked, observer: opts.Observer, log: log}, fs.PassthroughMin > 0, log)
+	front := newFront(fs, log)
+	s := newSession(dev, dir, &observed{RawFileSystem: front, asked: fs.Asked, observer: opts.Observer, log: log}, fs.PassthroughMin > 0, log)
+	s.pipes = front.pipes
 	if err := s.begin(fs); err != nil {
 		// Closing the descriptor makes the mount dead, never blocking: it can be detached.
 		return nil, errors.Join(fmt.Errorf("mount on %s: %w", dir, err), dev.close(), detach(dir))
@@ -110,7 +112,7 @@ func mount(fd int, dir string, opts Options) error {
 		"group_id=0",
 		"default_permissions",
 		"allow_other",
-		fmt.Sprintf("max_read=%d", maxWrite),
+		fmt.Sprintf("max_read=%d", maxRead),
 	}
 	flags := uintptr(unix.MS_NODEV)
 	if opts.ReadOnly {

@@ -30,6 +30,7 @@ type Session struct {
 	notifier               *notifier
 
 	replies buffers
+	pipes   *pipes
 	pending pending
 	idle    atomic.Int32   // readers that wait for a request
 	readers sync.WaitGroup // those and the ones that answer one
@@ -161,6 +162,7 @@ func (s *Session) readFailed(err error) {
 			s.log.Warn("close the connection", "err", err)
 		}
 		s.pending.interrupt(s.server)
+		s.pipes.end()
 	})
 }
 
@@ -175,14 +177,14 @@ func (s *Session) answer(request []byte) {
 
 	reply, err := s.handle(request, *out)
 	if err == nil {
-		err = s.reply(reply)
+		err = s.reply(request, reply)
 	}
 	if err == nil {
 		return
 	}
 	s.log.Error("request not answered", "opcode", opcode(request), "err", err)
 	// Whoever waits for the answer must get one.
-	if err := s.reply(refusal(unique(request), fuse.EIO)); err != nil {
+	if err := s.send(refusal(unique(request), fuse.EIO)); err != nil {
 		s.log.Error("request not refused", "opcode", opcode(request), "err", err)
 	}
 }
@@ -202,13 +204,30 @@ func (s *Session) handle(in, out []byte) (reply []byte, err error) {
 	return out[:n], nil
 }
 
-// reply sends a reply. The kernel may have given the request up meanwhile (ENOENT), or
-// the whole connection.
-func (s *Session) reply(message []byte) error {
+// reply sends the reply to a request, from a pipe if its content is there.
+func (s *Session) reply(request, message []byte) error {
+	if opcode(request) == opcodeRead {
+		if p := s.pipes.take(unique(request)); p != nil {
+			defer s.pipes.put(p)
+			if p.held == len(message) { // else it is an error
+				return given(s.device.splice(p))
+			}
+		}
+	}
+	return s.send(message)
+}
+
+// send sends a reply, if there is one.
+func (s *Session) send(message []byte) error {
 	if len(message) == 0 {
 		return nil
 	}
-	err := s.device.write(message)
+	return given(s.device.write(message))
+}
+
+// given is what became of a reply. The kernel may have given the request up meanwhile
+// (ENOENT), or the whole connection.
+func given(err error) error {
 	if errors.Is(err, syscall.ENOENT) || ended(err) {
 		return nil
 	}

@@ -26,8 +26,17 @@ const (
 	fetchTries = 8
 )
 
+// Splice takes n bytes of a file from off, as they are when they are used, instead of a
+// copy of them. It is false if it has not.
+type Splice func(fd uintptr, off int64, n int) bool
+
 // Read reads from an open file. At the end it returns fewer bytes than asked for.
 func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, error) {
+	return fs.ReadOr(ctx, fh, off, buf, nil)
+}
+
+// ReadOr is Read, but that the bytes are not in buf if splice has taken them; it may be nil.
+func (fs *FS) ReadOr(ctx context.Context, fh uint64, off int64, buf []byte, splice Splice) (int, error) {
 	h, err := fs.handle(fh)
 	if err != nil {
 		return 0, err
@@ -35,10 +44,10 @@ func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, 
 	if err := fs.catchUp(h.ino); err != nil {
 		return 0, err
 	}
-	n, err := fs.read(ctx, h, off, buf)
+	n, err := fs.read(ctx, h, off, buf, splice)
 	if errors.Is(err, ErrNoSpace) {
 		if err = fs.makeRoom(ctx, h.node, fetchRoom); err == nil {
-			n, err = fs.read(ctx, h, off, buf)
+			n, err = fs.read(ctx, h, off, buf, splice)
 		}
 	}
 	if err == nil && !h.noAtime {
@@ -51,14 +60,14 @@ func (fs *FS) Read(ctx context.Context, fh uint64, off int64, buf []byte) (int, 
 const fetchRoom = 1 << 20
 
 // read reads what is on this host, and fetches what is not.
-func (fs *FS) read(ctx context.Context, h *handle, off int64, buf []byte) (int, error) {
+func (fs *FS) read(ctx context.Context, h *handle, off int64, buf []byte, splice Splice) (int, error) {
 	nd := h.node
 	for _, t := range h.window.saw(off, int64(len(buf))) {
 		nd.transfers.leave(t)
 	}
 	at := int64(-1) // where bytes were missing the last time
 	for try := 0; try < fetchTries; try++ {
-		got, missing, err := fs.readLocal(nd, off, buf)
+		got, missing, err := fs.readLocal(nd, off, buf, splice)
 		if err != nil {
 			return 0, err
 		}
@@ -132,7 +141,7 @@ func (fs *FS) fetchAhead(h *handle) error {
 }
 
 // readLocal reads from the content file, unless bytes are missing: then it says which.
-func (fs *FS) readLocal(nd *node, off int64, buf []byte) (int, []extent.Range, error) {
+func (fs *FS) readLocal(nd *node, off int64, buf []byte, splice Splice) (int, []extent.Range, error) {
 	nd.mu.RLock()
 	defer nd.mu.RUnlock()
 	n, c, err := fs.content(nd.ino)
@@ -147,7 +156,7 @@ func (fs *FS) readLocal(nd *node, off int64, buf []byte) (int, []extent.Range, e
 		return 0, missing, nil
 	}
 	fs.ledger.Touch(uint64(nd.ino))
-	if err := fs.copyOut(nd, c, off, buf); err != nil {
+	if err := fs.copyOut(nd, c, off, buf, splice); err != nil {
 		return 0, nil, err
 	}
 	return len(buf), nil, nil
@@ -163,8 +172,9 @@ func (fs *FS) content(ino Ino) (index.Inode, index.Content, error) {
 	return n, c, err
 }
 
-// copyOut reads a range of which nothing is absent. What is not resident is zeros.
-func (fs *FS) copyOut(nd *node, c index.Content, off int64, buf []byte) error {
+// copyOut reads a range of which nothing is absent. What is not resident is zeros. A place
+// in a shared file may be another's before its pages are used: those are copied.
+func (fs *FS) copyOut(nd *node, c index.Content, off int64, buf []byte, splice Splice) error {
 	if c.File == 0 {
 		clear(buf)
 		return nil
@@ -174,6 +184,9 @@ func (fs *FS) copyOut(nd *node, c index.Content, off int64, buf []byte) error {
 		return fmt.Errorf("content of inode %d: %w", nd.ino, err)
 	}
 	defer done()
+	if splice != nil && !cache.IsSmall(c.File) && c.Resident.Covers(off, int64(len(buf))) && splice(f.Fd(), off, len(buf)) {
+		return nil
+	}
 	return readResident(f, c.Resident, off, buf)
 }
 

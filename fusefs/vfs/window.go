@@ -20,7 +20,7 @@ const (
 
 	// A window is fetched by requests of a quarter of it, within these bounds.
 	partLeast = 2 << 20
-	partMost  = 8 << 20
+	partMost  = 16 << 20
 )
 
 // What a read out of sequence fetches at once, in bytes: more, where what came with the
