@@ -16,9 +16,21 @@ func (r Range) Len() int64 { return r.End - r.Off }
 
 // Set is a set of bytes, held as ranges. The zero value is empty and ready for use. A copy
 // made by assignment shares its ranges with the original and must not be used after
-// either of them changed: see [Set.Clone].
+// either of them changed, unless it is of a set that is [Set.Frozen]: see [Set.Clone].
 type Set struct {
 	ranges []Range // ascending, none empty, no two touching
+	frozen bool    // others have the ranges too
+}
+
+// Frozen returns the same set in a form of which every copy is one of its own: the first
+// change to it copies the ranges. The set itself must not change any more.
+func (s Set) Frozen() Set { return Set{ranges: s.ranges, frozen: true} }
+
+// thaw is called before the ranges change.
+func (s *Set) thaw() {
+	if s.frozen {
+		s.ranges, s.frozen = slices.Clone(s.ranges), false
+	}
 }
 
 // span turns an offset and a length into a range. Nothing lies below 0 or beyond the
@@ -52,6 +64,7 @@ func (s *Set) Add(off, n int64) {
 		r.Off = min(r.Off, s.ranges[j].Off)
 		r.End = max(r.End, s.ranges[j].End)
 	}
+	s.thaw()
 	s.ranges = slices.Replace(s.ranges, i, j, r)
 }
 
@@ -73,6 +86,7 @@ func (s *Set) Remove(off, n int64) {
 			kept = append(kept, Range{r.End, old.End})
 		}
 	}
+	s.thaw()
 	s.ranges = slices.Replace(s.ranges, i, j, kept...)
 }
 

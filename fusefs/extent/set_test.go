@@ -224,3 +224,31 @@ func FuzzSet(f *testing.F) {
 		}
 	})
 }
+
+// TestFrozen: copies of a frozen set are independent of it and of each other.
+func TestFrozen(t *testing.T) {
+	var s Set
+	for off := range int64(10) {
+		s.Add(off*10, 5)
+	}
+	was := s.Clone()
+	frozen := s.Frozen()
+	for name, change := range map[string]func(*Set){
+		"a merge":      func(s *Set) { s.Add(5, 5) },
+		"an insertion": func(s *Set) { s.Add(1000, 5) },
+		"a cut":        func(s *Set) { s.Remove(41, 2) },
+		"a removal":    func(s *Set) { s.Remove(0, 30) },
+		"a truncation": func(s *Set) { s.Truncate(17) },
+	} {
+		changed, direct := frozen, was.Clone()
+		change(&changed)
+		change(&direct)
+		if !changed.Equal(direct) {
+			t.Errorf("%s: %v, want %v", name, changed, direct)
+		}
+		change(&changed) // no longer frozen
+		if !frozen.Equal(was) || !s.Equal(was) {
+			t.Fatalf("%s changed the frozen set", name)
+		}
+	}
+}

@@ -92,3 +92,21 @@ func BenchmarkSync(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkContentOfManyRanges reads the content of a file that was read here and there.
+func BenchmarkContentOfManyRanges(b *testing.B) {
+	x := openTest(b)
+	var c Content
+	for i := range int64(1000) {
+		c.Fill(i*100<<10, 16<<10)
+	}
+	if err := x.Update(func(tx *Tx) error { return tx.PutContent(7, c) }); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := x.Content(7); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -92,7 +92,7 @@ func open(dir string, opts Options, disk vfs.FS, memTable uint64) (*Index, error
 	if err != nil {
 		return nil, fmt.Errorf("index: open %s: %w", dir, err)
 	}
-	x.reader = reader{x.db}
+	x.reader = reader{x.db, new(seen)}
 	if err := x.begin(); err != nil {
 		return nil, fmt.Errorf("index: open %s: %w", dir, errors.Join(err, x.Close()))
 	}

@@ -16,6 +16,7 @@ var ErrNotFound = errors.New("not in the index")
 // calls may write in the same Tx. The function ends the walk by returning false.
 type reader struct {
 	from pebble.Reader
+	seen *seen
 }
 
 // load reads the record at key.
@@ -177,7 +178,7 @@ func (r reader) ownNames(ino Ino) ([]Name, error) {
 
 // Content returns where the bytes of a file are; the zero Content if nothing is recorded.
 func (r reader) Content(ino Ino) (Content, error) {
-	c, err := load(r, inoKey(tagContent, ino), decodeContent)
+	c, err := load(r, inoKey(tagContent, ino), func(b []byte) (Content, error) { return r.seen.content(ino, b) })
 	if errors.Is(err, ErrNotFound) {
 		return Content{}, nil
 	}

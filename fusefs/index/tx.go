@@ -119,7 +119,9 @@ func (tx *Tx) Remove(parent Ino, name string) error {
 
 // PutContent records where the bytes of a file are.
 func (tx *Tx) PutContent(ino Ino, c Content) error {
-	return tx.put(inoKey(tagContent, ino), appendContent(nil, &c))
+	b := appendContent(nil, &c)
+	tx.seen.wrote(ino, b, c)
+	return tx.put(inoKey(tagContent, ino), b)
 }
 
 // PutKey records what the bucket holds under a key.

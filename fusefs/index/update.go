@@ -20,7 +20,7 @@ func (x *Index) Update(fn func(tx *Tx) error) error {
 		return err
 	}
 	batch := x.db.NewIndexedBatch()
-	tx := &Tx{reader: reader{batch}, batch: batch, index: x}
+	tx := &Tx{reader: reader{batch, x.seen}, batch: batch, index: x}
 	err := fn(tx)
 	if err == nil {
 		err = tx.err
