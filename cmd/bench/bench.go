@@ -304,8 +304,11 @@ func (b *bench) clear(prefix string) error {
 
 // settle waits until the disk has everything: what one side leaves in memory to be
 // written is no burden of the next.
-func (b *bench) settle() error {
-	f, err := os.Open(b.dir)
+func (b *bench) settle() error { return syncDisk(b.dir) }
+
+// syncDisk returns when the disk of a directory has everything.
+func syncDisk(dir string) error {
+	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

@@ -19,11 +19,12 @@ const envJob = "OBJVOL_BENCH_JOB"
 
 // job is what a child is told to do.
 type job struct {
-	Work    string // a key of works
-	Dir     string // where it works
-	Local   string // the local directory of works that compare; else empty
-	Floor   string // the floor's directory of works that compare three; else empty
-	Threads int    // that do it at once
+	Work    string   // a key of works
+	Dir     string   // where it works
+	Local   string   // the local directory of works that compare; else empty
+	Floor   string   // the floor's directory of works that compare three; else empty
+	Below   []string // the directories that have the files of works that compare three
+	Threads int      // that do it at once
 	Sizes   sizes
 	Store   store  // for works of the raw client; Dir is a prefix then
 	Archive string // the tar file of the works that take one

@@ -31,7 +31,7 @@ type sizes struct {
 var tableSizes = sizes{
 	Large: 1 << 30, Changed: 256 << 20, Small: 2000, Renamed: 1000,
 	Dirs: 100, PerDir: 100, Flat: 50_000, Archive: 2000, Commits: 500,
-	Reads: 500, Warm: 5000, Writes: 1000, Shaped: 256 << 20, Trios: 7,
+	Reads: 500, Warm: 5000, Writes: 1000, Shaped: 64 << 20, Trios: 7,
 }
 
 const (

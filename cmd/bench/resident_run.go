@@ -55,17 +55,18 @@ func (b *bench) measureResident(ctx context.Context, rows []residentRow) (result
 	}
 	defer func() { err = errors.Join(err, v.unmount()) }()
 	err = b.withFloor(ctx, base{Source: below}, func(floor *volume) error {
-		results, err = b.measureThree(ctx, rows, dir, floor.at.dir, v)
+		template := b.job("", v.at.dir)
+		template.Local, template.Floor, template.Below = dir, floor.at.dir, []string{dir, below, v.at.state}
+		results, err = b.measureThree(ctx, rows, template, v)
 		return err
 	})
 	return results, err
 }
 
-// measureThree measures on a file in a local directory, on the floor and on a volume.
-func (b *bench) measureThree(ctx context.Context, rows []residentRow, local, floor string, v *volume) (results []residentResult, err error) {
+// measureThree does rows in the directories of a job: a local one, the floor and a volume.
+func (b *bench) measureThree(ctx context.Context, rows []residentRow, j job, v *volume) (results []residentResult, err error) {
 	job := func(work string, r residentRow) job {
-		j := b.job(work, v.at.dir)
-		j.Local, j.Floor, j.Threads, j.Shape = local, floor, r.threads, r.shape
+		j.Work, j.Threads, j.Shape = work, r.threads, r.shape
 		if j.Shape.Size == 0 {
 			j.Shape.Size = b.sizes.Shaped
 		}

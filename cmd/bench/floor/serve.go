@@ -31,6 +31,8 @@ func serve(ctx context.Context, root fs.InodeEmbedder, dir string) error {
 			AllowOther:  true,
 			MaxWrite:    largest,
 			DirectMount: true,
+			// Without it the kernel asks for an attribute before every write.
+			ExtraCapabilities: fuse.CAP_HANDLE_KILLPRIV_V2,
 		},
 	})
 	if err != nil {
