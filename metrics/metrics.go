@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -57,6 +58,11 @@ func New(version string) *Metrics {
 // Handler answers a scrape.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// Disk reports how long the disk of the content files took for a "read" or a "write".
+func (m *Metrics) Disk(op string, took time.Duration) {
+	m.table.cacheDisk.WithLabelValues(op).Observe(took.Seconds())
 }
 
 // Add makes a volume known, with the series of its calls and states. A program that

@@ -61,13 +61,16 @@ func busy() *Metrics {
 	m.Call("Get", "no-such-volume", time.Millisecond, errors.New("no such volume"))
 	m.Call("New-in-protocol-2", "data", time.Millisecond, nil)
 
+	m.Disk("write", 2*time.Millisecond)
+	m.Disk("read", 200*time.Microsecond)
+
 	v := m.Volume("data")
 	v.SetSource(func() State {
 		return State{
 			Mounted: true, References: 2, Failing: true,
-			DirtyBytes: 4096, DirtyFiles: 1, QueueLength: 3,
+			DirtyBytes: 4096, DirtyFiles: 1, DirtyAge: 2.5, QueueLength: 3, WriteLimit: 32,
 			CacheBytes: 1 << 20, CacheHits: 7, CacheMisses: 2, Conflicts: 1, Ahead: 9, AheadBytes: 90, Wasted: 3, WastedBytes: 30,
-			OpensPassed: 5, OpensMediated: 6, OpensRefused: 1, PassedSeconds: 12.5, PassedChanges: 4,
+			OpensPassed: 5, OpensMediated: 6, OpensRefused: 1, PassedSeconds: 12.5, PassedChanges: 4, PassedBytes: 8192,
 			Hidden: map[string]int64{"empty component": 3, "component . or ..": 0},
 		}
 	})

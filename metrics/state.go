@@ -10,10 +10,12 @@ type State struct {
 	Mounted    bool
 	References int // mounts that Docker holds
 
-	DirtyBytes  int64 // not in the bucket yet
-	DirtyFiles  int64 // not in the bucket as they are here
-	QueueLength int64 // changes that wait for a request
-	Failing     bool  // the last attempt to bring changes to the bucket failed
+	DirtyBytes  int64   // not in the bucket yet
+	DirtyFiles  int64   // not in the bucket as they are here
+	DirtyAge    float64 // seconds that the oldest change has waited
+	QueueLength int64   // changes that wait for a request
+	WriteLimit  int     // requests that change the bucket and may run at once
+	Failing     bool    // the last attempt to bring changes to the bucket failed
 
 	CacheBytes  int64  // content on this host
 	CacheHits   uint64 // reads answered by the cache, since the volume was mounted
@@ -29,6 +31,7 @@ type State struct {
 	OpensRefused  uint64  // files that an error kept from being passed to the kernel
 	PassedSeconds float64 // sum over the files that were passed, from first open to last release
 	PassedChanges uint64  // times that such a file was found changed
+	PassedBytes   uint64  // that were found changed then
 
 	Hidden map[string]int64 // objects that no file can stand for, by reason, as far as they were listed
 }

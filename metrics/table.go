@@ -39,6 +39,8 @@ type table struct {
 	s3Retries  *prometheus.CounterVec
 	s3Bytes    *prometheus.CounterVec
 
+	cacheDisk *prometheus.HistogramVec
+
 	all []vec // the fields above
 }
 
@@ -65,6 +67,8 @@ func newTable() *table {
 	t.s3Errors = t.counter("s3_request_errors_total", "Attempts without success, by outcome. An absent object and a condition that did not hold are ordinary answers.", "op", "outcome", "volume")
 	t.s3Retries = t.counter("s3_request_retries_total", "Attempts that were repeated.", "op", "volume")
 	t.s3Bytes = t.counter("s3_bytes_total", "Bytes of objects sent to and received from the store.", "direction", "volume")
+
+	t.cacheDisk = t.histogram("cache_disk_seconds", "Time of a write of 4 KiB that is safe on the disk of the state directory, and of a read of them from there, measured every few seconds.", ioBuckets, "op")
 	return t
 }
 
@@ -100,7 +104,9 @@ func newStateTable() []stateMetric {
 		define("volume_failing", "1 while the last attempt to bring the volume's changes to the bucket failed.", gauge, func(s State) float64 { return oneIf(s.Failing) }),
 		define("dirty_bytes", "Bytes that are not in the bucket yet.", gauge, func(s State) float64 { return float64(s.DirtyBytes) }),
 		define("dirty_files", "Files and directories that are not in the bucket as they are here.", gauge, func(s State) float64 { return float64(s.DirtyFiles) }),
+		define("dirty_age_seconds", "How long the change has waited that waits longest to be in the bucket; of those before the volume was opened, since then.", gauge, func(s State) float64 { return s.DirtyAge }),
 		define("upload_queue_length", "Changes that wait for a request to the bucket.", gauge, func(s State) float64 { return float64(s.QueueLength) }),
+		define("s3_write_limit", "Requests that change the bucket and may run at once: as many as the store was found to take.", gauge, func(s State) float64 { return float64(s.WriteLimit) }),
 		define("cache_bytes", "Bytes of content in the local cache.", gauge, func(s State) float64 { return float64(s.CacheBytes) }),
 		define("cache_hits_total", "Reads that the local cache answered.", counter, func(s State) float64 { return float64(s.CacheHits) }),
 		define("cache_misses_total", "Reads that had to wait for the bucket.", counter, func(s State) float64 { return float64(s.CacheMisses) }),
@@ -110,6 +116,7 @@ func newStateTable() []stateMetric {
 		define("prefetched_bytes_wasted_total", "Bytes of the files that were fetched ahead and that nobody read.", counter, func(s State) float64 { return float64(s.WastedBytes) }),
 		define("open_seconds_total", "Time that files were open whose reads and writes the kernel does itself, from the first open to the last close, counted at that.", counter, func(s State) float64 { return s.PassedSeconds }),
 		define("passthrough_changes_total", "Times that a file was found changed by what the kernel did itself.", counter, func(s State) float64 { return float64(s.PassedChanges) }),
+		define("passthrough_changed_bytes_total", "Bytes that were found changed by what the kernel did itself when they were sent, by the MiB; of files under 16 MiB, all.", counter, func(s State) float64 { return float64(s.PassedBytes) }),
 		define("passthrough_failures_total", "Files that an error kept from being given to the kernel; they were served as without passthrough.", counter, func(s State) float64 { return float64(s.OpensRefused) }),
 		define("conflicts_total", "Files kept under another name because the bucket's version was not ours.", counter, func(s State) float64 { return float64(s.Conflicts) }),
 	}

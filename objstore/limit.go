@@ -25,6 +25,16 @@ func WithLimit(b Bucket, n int) Bucket {
 	return &limited{Bucket: b, all: make(chan struct{}, n), bulk: newWindow(n - reserved)}
 }
 
+// WritesAtOnce is how many requests that change something a bucket of WithLimit lets run at
+// once now; 0 of any other.
+func WritesAtOnce(b Bucket) int {
+	l, ok := b.(*limited)
+	if !ok {
+		return 0
+	}
+	return l.bulk.places()
+}
+
 // limited has two counters. Every request takes a place in all; one that changes
 // something takes one in bulk before, and so can never fill all. Senders that wait on a
 // channel are served in order.

@@ -101,6 +101,13 @@ func (w *window) give(err error, bytes int64) {
 	w.admitLocked()
 }
 
+// places is how many requests may run at once now.
+func (w *window) places() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.size
+}
+
 // admitLocked gives free places to those who wait.
 func (w *window) admitLocked() {
 	for w.running < w.size && len(w.waiting) > 0 {

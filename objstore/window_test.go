@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"objvol/objstore"
+	"objvol/objstore/memory"
 )
 
 // slow is a bucket whose puts take a time, of which the store works on so many at once,
@@ -122,6 +123,28 @@ func TestWindowShrinks(t *testing.T) {
 		send(t, b, 20_000, 200)
 		if peak := s.peak.Load(); peak != 120 {
 			t.Errorf("%d at once when nothing is refused any more", peak)
+		}
+	})
+}
+
+// What may run at once can be asked for.
+func TestWritesAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		below := memory.New(memory.Options{})
+		below.Inject(memory.Fault{Op: objstore.OpPut, Err: objstore.ErrUnavailable})
+		b := objstore.WithLimit(below, 160)
+		if n := objstore.WritesAtOnce(b); n != 32 {
+			t.Errorf("%d at first", n)
+		}
+		if _, err := b.Put(t.Context(), "k", objstore.Bytes("x"), objstore.PutOptions{}); !errors.Is(err, objstore.ErrUnavailable) {
+			t.Error(err)
+		}
+		if n := objstore.WritesAtOnce(b); n != 16 {
+			t.Errorf("%d when the store was overloaded", n)
+		}
+		if n := objstore.WritesAtOnce(below); n != 0 {
+			t.Errorf("%d without a limit", n)
 		}
 	})
 }

@@ -41,6 +41,7 @@ const (
 	optCacheSize   = "cache-size"
 	optMetricsAddr = "metrics-addr"
 	optDebugAddr   = "debug-addr"
+	optDiskProbe   = "disk-probe"
 	optLogLevel    = "log-level"
 	optLogFormat   = "log-format"
 	optStopTimeout = "stop-timeout"
@@ -81,6 +82,7 @@ var settings = []setting{
 	{name: optCacheSize, usage: "`bytes` of clean content that each volume keeps on this host (default 10GiB, 1GiB with the embedded store)"},
 	{name: optMetricsAddr, usage: "the `host:port` of /metrics and /healthz, or \"off\""},
 	{name: optDebugAddr, usage: "the `host:port` of pprof; none is debug.sock in the state directory"},
+	{name: optDiskProbe, builtIn: "15s", usage: "how `often` the disk of the state directory is measured for /metrics, or \"off\""},
 	{name: optLogLevel, builtIn: "info", usage: "the least `level` to log: debug, info, warn or error"},
 	{name: optLogFormat, builtIn: "text", usage: "the `format` of the log on stderr: text or json"},
 	{name: optStopTimeout, builtIn: "60s", usage: "how `long` a stop waits for data to get into the bucket; a managed plugin has 10s in all"},
@@ -103,8 +105,9 @@ type config struct {
 	Socket      string
 	SocketGroup int // a number, or driver.NoGroup
 	StateDir    string
-	MetricsAddr string // empty: nowhere
-	DebugAddr   string // empty: on debug.sock
+	MetricsAddr string        // empty: nowhere
+	DebugAddr   string        // empty: on debug.sock
+	DiskProbe   time.Duration // between two looks; 0: never
 	LogLevel    slog.Level
 	LogFormat   string
 	StopTimeout time.Duration
@@ -191,6 +194,11 @@ func parseConfig(from source) (config, error) {
 	}
 	if err := c.LogLevel.UnmarshalText([]byte(from.text(optLogLevel))); err != nil {
 		return c, explain(optLogLevel, errors.New("must be debug, info, warn or error"))
+	}
+	if every := from.text(optDiskProbe); every != off {
+		if c.DiskProbe, err = time.ParseDuration(every); err != nil || c.DiskProbe <= 0 {
+			return c, explain(optDiskProbe, fmt.Errorf("%q: write it like 15s, or off", every))
+		}
 	}
 	if c.StopTimeout, err = time.ParseDuration(from.text(optStopTimeout)); err != nil {
 		return c, explain(optStopTimeout, fmt.Errorf("%w; write it like 60s or 2m", err))

@@ -93,7 +93,7 @@ func TestEveryVariable(t *testing.T) {
 		"OBJVOL_SOCKET": "/s.sock", "OBJVOL_SOCKET_GROUP": "42", "OBJVOL_STATE_DIR": "/state",
 		"OBJVOL_ENDPOINT": "https://s3.example.com", "OBJVOL_REGION": "r", "OBJVOL_BUCKET": "bucket", "OBJVOL_PREFIX": "p",
 		"OBJVOL_ACCESS_KEY": "access", "OBJVOL_SECRET_KEY": "secret", "OBJVOL_CACHE_SIZE": "5M",
-		"OBJVOL_METRICS_ADDR": ":1", "OBJVOL_DEBUG_ADDR": ":2", "OBJVOL_LOG_LEVEL": "debug", "OBJVOL_LOG_FORMAT": "json",
+		"OBJVOL_METRICS_ADDR": ":1", "OBJVOL_DEBUG_ADDR": ":2", "OBJVOL_LOG_LEVEL": "debug", "OBJVOL_DISK_PROBE": "1m", "OBJVOL_LOG_FORMAT": "json",
 		"OBJVOL_STOP_TIMEOUT": "7s",
 	})
 	if err != nil {
@@ -101,7 +101,7 @@ func TestEveryVariable(t *testing.T) {
 	}
 	d := c.Defaults
 	if c.Socket != "/s.sock" || c.SocketGroup != 42 || c.StateDir != "/state" || c.MetricsAddr != ":1" || c.DebugAddr != ":2" ||
-		c.LogLevel != slog.LevelDebug || c.LogFormat != "json" || c.StopTimeout != 7*time.Second ||
+		c.LogLevel != slog.LevelDebug || c.DiskProbe != time.Minute || c.LogFormat != "json" || c.StopTimeout != 7*time.Second ||
 		d.Endpoint != "https://s3.example.com" || d.Region != "r" || d.Bucket != "bucket" || d.BasePrefix != "p/" ||
 		d.AccessKey.Reveal() != "access" || d.SecretKey.Reveal() != "secret" || d.CacheSize != 5<<20 {
 		t.Errorf("%+v", c)
@@ -119,6 +119,14 @@ func TestCacheOfAnEndpoint(t *testing.T) {
 	}
 }
 
+func TestDiskProbeIsSwitchedOff(t *testing.T) {
+	for want, flags := range map[time.Duration][]string{15 * time.Second: nil, 0: {"--disk-probe=off"}} {
+		if c, err := told(t, flags, nil); err != nil || c.DiskProbe != want {
+			t.Errorf("%v: %v, %v", flags, c.DiskProbe, err)
+		}
+	}
+}
+
 func TestInvalid(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags []string
@@ -126,6 +134,7 @@ func TestInvalid(t *testing.T) {
 		says  string
 	}{
 		"level":       {flags: []string{"--log-level=loud"}, says: "--log-level or OBJVOL_LOG_LEVEL"},
+		"disk probe":  {env: map[string]string{"OBJVOL_DISK_PROBE": "15"}, says: "15s, or off"},
 		"format":      {env: map[string]string{"OBJVOL_LOG_FORMAT": "xml"}, says: "text or json"},
 		"endpoint":    {flags: []string{"--endpoint=eu-central-1"}, says: "region"},
 		"bucket":      {flags: []string{"--bucket=A"}, says: "--bucket"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -15,11 +17,14 @@ import (
 	"objvol/driver"
 )
 
-// servers are the program's own http servers, beside the engine's.
+// servers are the program's own http servers, beside the engine's, and what measures for
+// them.
 type servers struct {
 	log     *slog.Logger
 	running sync.WaitGroup
 	all     []*http.Server
+	probe   *diskProbe // nil for none
+	stop    context.CancelFunc
 }
 
 // serve answers on l, whose address is on, until close.
@@ -45,8 +50,33 @@ func (s *servers) close() error {
 	for _, server := range s.all {
 		errs = append(errs, server.Close())
 	}
+	if s.probe != nil {
+		s.stop()
+	}
 	s.running.Wait()
+	if s.probe != nil {
+		errs = append(errs, s.probe.close())
+	}
 	return errors.Join(errs...)
+}
+
+// measureDisk begins to measure the disk of the state directory, if anybody can ask for it.
+func (s *servers) measureDisk(c config, observe func(op string, took time.Duration)) error {
+	if c.MetricsAddr == "" || c.DiskProbe == 0 {
+		return nil
+	}
+	err := os.MkdirAll(c.StateDir, 0o700)
+	var p *diskProbe
+	if err == nil {
+		p, err = newDiskProbe(c.StateDir, observe)
+	}
+	if err != nil {
+		return fmt.Errorf("measure the disk: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.probe, s.stop = p, stop
+	s.running.Go(func() { p.run(ctx, c.DiskProbe, s.log) })
+	return nil
 }
 
 // serveMetrics answers /metrics and /healthz on an address; an empty one is nowhere.

@@ -230,7 +230,7 @@ func TestPrometheusAndDashboard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := startServe(t, objstoretest.Server{}, state, "--metrics-addr", metrics)
+	d := startServe(t, objstoretest.Server{}, state, "--metrics-addr", metrics, "--disk-probe", "200ms")
 	p := startPrometheus(t, metrics)
 	d.must("VolumeDriver.Create", `{"Name":"vol"}`)
 	d.must("VolumeDriver.Mount", `{"Name":"vol","ID":"a"}`)

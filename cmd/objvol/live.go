@@ -271,7 +271,9 @@ func (l *live) numbers(references int) metrics.State {
 		References:  references,
 		DirtyBytes:  s.DirtyBytes,
 		DirtyFiles:  int64(s.DirtyFiles),
+		DirtyAge:    age(s.DirtySince),
 		QueueLength: int64(s.Queue),
+		WriteLimit:  l.bucket.writes(),
 		Failing:     l.lastError() != nil,
 		CacheBytes:  s.CacheBytes,
 		CacheHits:   uint64(s.CacheHits),
@@ -287,8 +289,17 @@ func (l *live) numbers(references int) metrics.State {
 		OpensRefused:  uint64(s.Opens.Refused),
 		PassedSeconds: s.Opens.PassedFor.Seconds(),
 		PassedChanges: uint64(s.Opens.Changes),
+		PassedBytes:   uint64(s.Opens.ChangedBytes),
 		Hidden:        hiddenByReason(s.Hidden),
 	}
+}
+
+// age is how many seconds ago something was; 0 if it never was.
+func age(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return time.Since(at).Seconds()
 }
 
 // hiddenByReason has every reason, so that an alert sees the first hidden key too.

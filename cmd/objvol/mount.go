@@ -58,7 +58,7 @@ once. VOLUME is the place where "docker volume create VOLUME" would put it.
 	}
 	addOptionsFlag(cmd, &options)
 	addFlags(cmd, map[string]string{optMetricsAddr: off, optDebugAddr: off, optLogLevel: "warn"},
-		append(storeSettings, optStateDir, optCacheSize, optMetricsAddr, optDebugAddr, optLogLevel, optLogFormat, optStopTimeout)...)
+		append(storeSettings, optStateDir, optCacheSize, optMetricsAddr, optDebugAddr, optDiskProbe, optLogLevel, optLogFormat, optStopTimeout)...)
 	return cmd
 }
 
@@ -128,6 +128,9 @@ func mount(cmd *cobra.Command, c config, spec driver.Spec, dir string) (err erro
 	side := &servers{log: log}
 	defer func() { err = errors.Join(err, side.close()) }()
 	if err := side.serveMetrics(c.MetricsAddr, h.metrics.Handler()); err != nil {
+		return err
+	}
+	if err := side.measureDisk(c, h.metrics.Disk); err != nil {
 		return err
 	}
 	// debug.sock in the state directory is the driver's, which may share it.

@@ -45,7 +45,7 @@ nothing.`,
 	cmd.Flags().BoolVar(&managed, "managed", false, "this is a managed plugin, whose every start is one of its engine")
 	addFlags(cmd, map[string]string{optMetricsAddr: "127.0.0.1:10469"},
 		append(storeSettings, optSocket, optSocketGroup, optStateDir, optCacheSize,
-			optMetricsAddr, optDebugAddr, optLogLevel, optLogFormat, optStopTimeout)...)
+			optMetricsAddr, optDebugAddr, optDiskProbe, optLogLevel, optLogFormat, optStopTimeout)...)
 	return cmd
 }
 
@@ -101,6 +101,7 @@ func serve(ctx context.Context, c config, managed bool) (err error) {
 	go func() { failed <- d.Serve(socket) }()
 	err = errors.Join(
 		side.serveMetrics(c.MetricsAddr, h.metrics.Handler()),
+		side.measureDisk(c, h.metrics.Disk),
 		side.serveDebug(c.DebugAddr, c.StateDir),
 		side.serveControl(filepath.Join(c.StateDir, controlSocket), d, h.metrics))
 	if err == nil {

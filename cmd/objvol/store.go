@@ -42,7 +42,8 @@ func placeOf(spec driver.Spec) place { return place{spec.Endpoint, spec.Bucket} 
 // bucket is an open bucket of one volume.
 type bucket struct {
 	objstore.Bucket
-	close func()
+	writes func() int // that may run at once now
+	close  func()
 }
 
 // open opens a volume's bucket. A missing one is made unless the volume is read-only.
@@ -73,9 +74,12 @@ func (s *stores) open(ctx context.Context, spec driver.Spec, seen objstore.Obser
 	}
 	// Each attempt is observed, waits for its turn, and is repeated without holding one.
 	b = objstore.WithObserver(b, seen)
-	b = objstore.WithLimit(b, requestsAtOnce)
-	b = objstore.WithRetry(b, objstore.RetryPolicy{}, seen)
-	return &bucket{b, raw.Close}, nil
+	limited := objstore.WithLimit(b, requestsAtOnce)
+	return &bucket{
+		Bucket: objstore.WithRetry(limited, objstore.RetryPolicy{}, seen),
+		writes: func() int { return objstore.WritesAtOnce(limited) },
+		close:  raw.Close,
+	}, nil
 }
 
 // writeDenied says what to do about keys that may only read.

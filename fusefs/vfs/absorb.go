@@ -148,7 +148,7 @@ func (fs *FS) takeOver(nd *node, p *passed, st cache.Stat) error {
 	if err != nil {
 		return err
 	}
-	p.seen = st
+	p.seen, p.taken = st, true
 	fs.opens.changes.Add(1)
 	fs.set(func() { p.pause = 0 })
 	fs.account(n, c)

@@ -30,7 +30,7 @@ type Passer interface {
 const passedSpare = 256 << 20
 
 // passed is what is known of a content file that the kernel was given, now or before. Who
-// changes it holds node.mu and FS.mu, who reads it one of them; seen and sums need node.mu alone.
+// changes it holds node.mu and FS.mu, who reads it one of them; taken, seen and sums need node.mu alone.
 type passed struct {
 	file uint64 // its generation; immutable
 	// phase: the inode is open in this way.
@@ -44,6 +44,7 @@ type passed struct {
 	// than the file.
 	stale bool
 
+	taken bool          // absorb found changes whose bytes are not counted yet
 	sums  index.Sums    // of what is being sent; Gen is 0 for none
 	seen  cache.Stat    // size and modification time when absorb last looked
 	next  time.Time     // when to look again
@@ -64,6 +65,7 @@ type opens struct {
 	passed, mediated atomic.Int64
 	refused          atomic.Int64 // that could have been passed, but for an error
 	changes          atomic.Int64 // that absorb found
+	changedBytes     atomic.Int64 // of them, when they were sent
 	nanos            atomic.Int64 // from first opens to last releases of passed files
 	logged           sync.Once
 }
@@ -73,13 +75,14 @@ type Opens struct {
 	Passed, Mediated int64
 	Refused          int64         // first opens that an error kept from being passed
 	Changes          int64         // times that a passed file was found changed
+	ChangedBytes     int64         // that were found changed when they were sent
 	PassedFor        time.Duration // sum over passed files, from first open to last release
 }
 
 func (o *opens) state() Opens {
 	return Opens{
 		Passed: o.passed.Load(), Mediated: o.mediated.Load(), Refused: o.refused.Load(),
-		Changes: o.changes.Load(), PassedFor: time.Duration(o.nanos.Load()),
+		Changes: o.changes.Load(), ChangedBytes: o.changedBytes.Load(), PassedFor: time.Duration(o.nanos.Load()),
 	}
 }
 

@@ -100,6 +100,19 @@ func (fs *FS) withSame(nd *node, n index.Inode, c index.Content, private bool) (
 	return fs.findSame(nd, n, c, f, private)
 }
 
+// countChanged counts, of a content that is about to be sent, what the kernel has changed.
+// The caller holds node.mu alone.
+func (fs *FS) countChanged(n index.Inode, c index.Content) {
+	p := fs.passedOf(n.Ino)
+	if p == nil || !p.taken {
+		return
+	}
+	p.taken = false
+	for _, r := range c.Changed(n.PlacedGen, 0, n.Size) {
+		fs.opens.changedBytes.Add(r.Len())
+	}
+}
+
 // addSame adds what has the same sums in two contents.
 func addSame(same *extent.Set, a, b index.Sums) {
 	const size = len(cache.Sum{})

@@ -96,6 +96,7 @@ func (fs *FS) fix(nd *node, private bool, need writeback.Need) (*upload, error) 
 	if c, err = fs.withSame(nd, n, c, private); err != nil {
 		return nil, err
 	}
+	fs.countChanged(n, c)
 	ranges := need(n, c)
 	if len(absentOf(c, ranges)) > 0 {
 		return nil, nil

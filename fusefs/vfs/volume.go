@@ -293,6 +293,7 @@ func (fs *FS) keepSmall(ino Ino, c index.Content) (lost error) {
 type State struct {
 	DirtyFiles int
 	DirtyBytes int64
+	DirtySince time.Time // when the oldest of it was changed; zero if nothing is dirty
 	Queue      int
 	CacheBytes int64
 	CacheHits  int64 // reads answered from this host
@@ -310,7 +311,7 @@ type State struct {
 // State returns the numbers of now. It reads the queue of the index.
 func (fs *FS) State() State {
 	s := State{
-		Queue: fs.wb.QueueLength(), CacheBytes: fs.ledger.Total(),
+		Queue: fs.wb.QueueLength(), DirtySince: fs.wb.Oldest(), CacheBytes: fs.ledger.Total(),
 		CacheHits: fs.hits.Load(), CacheMiss: fs.misses.Load(), Stale: fs.stale.Load(),
 		Ahead: fs.walks.fetched.Load(), AheadBytes: fs.walks.fetchedBytes.Load(),
 		Wasted: fs.walks.wasted.Load(), WastedBytes: fs.walks.wastedBytes.Load(),

@@ -31,14 +31,16 @@ type schedule struct {
 type item struct {
 	task
 	due      time.Time
-	heap     int      // index in the heap, -1 while it runs or waits
-	in       *dueHeap // that heap
-	alone    bool     // a key that is not deleted with others
-	needed   bool     // somebody waits for it
-	begun    bool     // a step of it was done, or tried
+	since    time.Time // the first change that was not sent yet
+	heap     int       // index in the heap, -1 while it runs or waits
+	in       *dueHeap  // that heap
+	alone    bool      // a key that is not deleted with others
+	needed   bool      // somebody waits for it
+	begun    bool      // a step of it was done, or tried
 	running  bool
-	again    bool // became due again while it ran
-	attempts int  // failures in a row
+	again    bool      // became due again while it ran
+	changed  time.Time // for the first time then
+	attempts int       // failures in a row
 	blocker  task
 }
 
@@ -72,11 +74,13 @@ func (s *schedule) addLocked(t task, at time.Time, needed bool) {
 	it, ok := s.items[t]
 	switch {
 	case !ok:
-		it = &item{task: t, due: at, needed: needed}
+		it = &item{task: t, due: at, since: time.Now(), needed: needed}
 		s.items[t] = it
 		s.pushLocked(it)
 	case it.running:
-		it.again = true
+		if !it.again {
+			it.again, it.changed = true, time.Now()
+		}
 		it.due, it.needed = at, it.needed || needed
 	case it.heap >= 0:
 		if it.attempts > 0 {
@@ -231,6 +235,7 @@ func (s *schedule) done(t task) {
 	it.attempts = 0
 	if it.again {
 		it.again, it.begun = false, false
+		it.since = it.changed
 		s.pushLocked(it)
 		s.signal()
 		return
@@ -433,6 +438,19 @@ func (s *schedule) rush(t task) {
 		s.moveLocked(it, earliest(it.due, time.Now()), true)
 		s.signal()
 	}
+}
+
+// oldest is when the change was made that waits longest; zero if none waits.
+func (s *schedule) oldest() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var first time.Time
+	for t, it := range s.items {
+		if !t.sweep && (first.IsZero() || it.since.Before(first)) {
+			first = it.since
+		}
+	}
+	return first
 }
 
 // len is the number of tasks, those under way included.

@@ -43,6 +43,49 @@ func wantNone(t *testing.T, s *schedule) {
 
 func in(d time.Duration) time.Time { return time.Now().Add(d) }
 
+// A change waits until it was sent, one that comes meanwhile waits from then on, and the look
+// for leftovers is no change.
+func TestOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSchedule()
+		oldest := func(want time.Duration) {
+			t.Helper()
+			if at := s.oldest(); at.IsZero() || time.Since(at) != want {
+				t.Errorf("%v ago, not %v", time.Since(at), want)
+			}
+		}
+		s.add(sweepTask, in(time.Hour))
+		if at := s.oldest(); !at.IsZero() {
+			t.Errorf("%v when nothing was changed", at)
+		}
+		s.add(inodeTask(1), in(0))
+		time.Sleep(time.Second)
+		s.add(inodeTask(2), in(5*time.Second))
+		s.add(inodeTask(1), in(0))
+		oldest(time.Second)
+		if got, ok := s.next(t.Context()); !ok || got[0] != inodeTask(1) {
+			t.Fatalf("%v", got)
+		}
+		time.Sleep(time.Second)
+		s.add(inodeTask(1), in(0))
+		time.Sleep(2 * time.Second)
+		s.add(inodeTask(1), in(0))
+		oldest(4 * time.Second)
+		s.done(inodeTask(1))
+		oldest(3 * time.Second) // the other
+		for range 2 {
+			got, ok := s.next(t.Context())
+			if !ok {
+				t.Fatal("no task")
+			}
+			s.done(got[0])
+		}
+		if at := s.oldest(); !at.IsZero() {
+			t.Errorf("%v when all was sent", at)
+		}
+	})
+}
+
 // Tasks come in the order in which they are due; what is added again comes at the
 // earlier time.
 func TestDueOrder(t *testing.T) {

@@ -160,6 +160,10 @@ func (w *Writeback) succeeded(t task) {
 // QueueLength is the number of tasks that are not done.
 func (w *Writeback) QueueLength() int { return w.sched.len() }
 
+// Oldest is when the change was made that has waited longest to be in the bucket, or when
+// Start found it; zero if none waits.
+func (w *Writeback) Oldest() time.Time { return w.sched.oldest() }
+
 func (w *Writeback) planner(r Reader) planner {
 	return planner{
 		Reader:   r,
