@@ -89,20 +89,21 @@ func (fs *FS) read(ctx context.Context, h *handle, off int64, buf []byte, splice
 			try = 0 // some have come: it goes on
 		}
 		at = missing[0].Off
-		if err := fs.fetch(ctx, h, missing[0], first); err != nil {
-			return 0, err
+		if got, ok, err := fs.fetch(ctx, h, missing, first, off, buf); ok || err != nil {
+			return got, err
 		}
 	}
 	return 0, fmt.Errorf("%w: what was fetched is gone each time", ErrStale)
 }
 
-// fetch brings absent bytes to this host: at least the first of a range, and what is
-// likely to be wanted with them. Those who want the same wait for the one request.
-func (fs *FS) fetch(ctx context.Context, h *handle, want extent.Range, ahead bool) error {
-	nd := h.node
+// fetch brings absent bytes to this host: at least the first, and what is likely to be
+// wanted with them. Those who want the same wait for the one request. If all that a read
+// lacks is in memory then, the read is done.
+func (fs *FS) fetch(ctx context.Context, h *handle, missing []extent.Range, ahead bool, off int64, buf []byte) (got int, done bool, err error) {
+	nd, want := h.node, missing[0]
 	n, c, err := fs.content(nd.ino)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
 	t := fs.transfer(nd, n.Gen, want, h.window.demand(want, c.BaseLen))
 	defer nd.transfers.leave(t)
@@ -110,10 +111,17 @@ func (fs *FS) fetch(ctx context.Context, h *handle, want extent.Range, ahead boo
 		fs.readFirst(h.ino, true)
 	} else if ahead {
 		if err := fs.fetchAhead(h); err != nil {
-			return err
+			return 0, false, err
 		}
 	}
-	return nd.transfers.wait(ctx, t, want.End)
+	memory := missing[len(missing)-1].End <= t.End
+	if err := nd.transfers.wait(ctx, t, want.End, memory); err != nil || !memory {
+		return 0, false, err
+	}
+	if got, done, err = fs.readGathered(nd, t, off, buf); !done && err == nil {
+		err = nd.transfers.wait(ctx, t, want.End, false)
+	}
+	return got, done, err
 }
 
 // fetchAhead begins to fetch what a sequential reader will want next.
@@ -306,7 +314,7 @@ func (fs *FS) fetchRange(ctx context.Context, nd *node, r extent.Range) error {
 	}
 	t := fs.transfer(nd, n.Gen, r, r)
 	defer nd.transfers.leave(t)
-	return nd.transfers.wait(ctx, t, r.End)
+	return nd.transfers.wait(ctx, t, r.End, false)
 }
 
 // noSpace names a full local disk in the filesystem's words, and one that cannot hold so

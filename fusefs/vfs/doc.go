@@ -24,6 +24,9 @@
 //	                          v                 v   -------> clean      (dirty: the
 //	                         dirty ----------> dirty                     write-back's)
 //
+// What is fetched goes to the content file as it comes. What reads out of sequence fetch is
+// read from memory first, and written and recorded a moment later, much at once (gather.go).
+//
 // The first write after the content was last sent raises Inode.Gen and queues the inode,
 // before a byte changes: a crash between the two sends a file too many, never one too
 // few. Content files are replaced, not cleared: whoever still reads the old one reads

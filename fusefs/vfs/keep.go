@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"objvol/fusefs/extent"
@@ -18,6 +19,7 @@ import (
 type batch struct {
 	extent.Range
 	file uint64 // of index.Content, 0 for an empty batch
+	gen  uint64 // for which they were fetched
 }
 
 // keep writes fetched bytes into the content file where they are still absent, and
@@ -77,9 +79,9 @@ func (fs *FS) tryKeep(nd *node, gen uint64, off int64, bytes []byte) (file uint6
 // from another writer, has others.
 func superseded(n index.Inode, gen uint64) bool { return n.PlacedGen > gen }
 
-// record makes a batch resident.
-func (fs *FS) record(nd *node, gen uint64, b batch) error {
-	if b.file == 0 {
+// record makes batches resident.
+func (fs *FS) record(nd *node, batches ...batch) error {
+	if !slices.ContainsFunc(batches, func(b batch) bool { return b.file != 0 }) {
 		return nil
 	}
 	var n index.Inode
@@ -87,16 +89,24 @@ func (fs *FS) record(nd *node, gen uint64, b batch) error {
 	recorded := false
 	err := fs.Index.Update(func(tx *index.Tx) error {
 		var err error
-		if c, err = tx.Content(nd.ino); err != nil || c.File != b.file {
-			return err // evicted or replaced: what was written is not used
+		if c, err = tx.Content(nd.ino); err != nil || c.File == 0 {
+			return err
 		}
-		if n, err = tx.Inode(nd.ino); err != nil || superseded(n, gen) {
+		if n, err = tx.Inode(nd.ino); err != nil {
 			return notExist(err)
 		}
-		for _, m := range c.Absent(b.Off, b.Len()) {
-			c.Resident.Add(m.Off, m.Len())
+		for _, b := range batches {
+			if b.file != c.File || superseded(n, b.gen) {
+				continue // evicted or replaced: what was written is not used
+			}
+			for _, m := range c.Absent(b.Off, b.Len()) {
+				c.Resident.Add(m.Off, m.Len())
+				recorded = true
+			}
 		}
-		recorded = true
+		if !recorded {
+			return nil
+		}
 		return tx.PutContent(nd.ino, c)
 	})
 	if recorded && err == nil {

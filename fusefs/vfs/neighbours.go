@@ -145,5 +145,5 @@ func (fs *FS) fetchNeighbour(ctx context.Context, ino Ino) {
 	whole := extent.Range{Off: 0, End: n.Size}
 	t := fs.transfer(nd, n.Gen, whole, whole)
 	defer nd.transfers.leave(t)
-	_ = nd.transfers.wait(ctx, t, whole.End) // who reads the file finds out what is wrong
+	_ = nd.transfers.wait(ctx, t, whole.End, false) // who reads the file finds out what is wrong
 }

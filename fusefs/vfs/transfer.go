@@ -32,7 +32,8 @@ var errGivenUp = errors.New("nobody wants it any more")
 var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 
 // transfer is one request for a range of a file's object. What arrives is written to the
-// content file, and can be read there, before the rest has come.
+// content file, and can be read there, before the rest has come. A small one is read from
+// memory first (gather.go).
 type transfer struct {
 	extent.Range
 	gen    uint64 // of the inode, when it began
@@ -43,6 +44,8 @@ type transfer struct {
 	need  int64         // what is below is waited for
 	users int           // those who wait for it, or want it ahead
 	moved chan struct{} // closed, and replaced, when kept grows
+	data  []byte        // all of it, where that is in memory (gather.go); set once
+	at    int64         // where data begins
 	err   error
 	ended bool
 }
@@ -51,6 +54,7 @@ type transfer struct {
 type transfers struct {
 	mu       sync.Mutex // a leaf
 	underway []*transfer
+	gathered gathered
 }
 
 // claim returns the transfer that brings the first byte of a range, for one more user. If
@@ -59,7 +63,7 @@ func (ts *transfers) claim(want, more extent.Range, gen uint64) (t *transfer, st
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	for _, t := range ts.underway {
-		if t.gen != gen || t.users == 0 {
+		if t.gen != gen || t.users == 0 && t.data == nil {
 			continue
 		}
 		switch {
@@ -94,13 +98,17 @@ func (ts *transfers) begun(t *transfer, cancel context.CancelFunc) bool {
 	return t.users > 0
 }
 
-// wait returns when a transfer has brought everything below an offset, or has ended.
-func (ts *transfers) wait(ctx context.Context, t *transfer, until int64) error {
+// wait returns when a transfer has brought everything below an offset, or has ended. With
+// memory it suffices that it is there.
+func (ts *transfers) wait(ctx context.Context, t *transfer, until int64, memory bool) error {
 	until = min(until, t.End)
 	for {
 		ts.mu.Lock()
 		t.need = max(t.need, until)
-		moved, arrived, ended, err := t.moved, t.kept >= until, t.ended, t.err
+		moved, arrived, ended, err := t.moved, t.kept >= until || memory && t.data != nil, t.ended, t.err
+		if t.data != nil && !arrived && !ended {
+			ts.hurryLocked()
+		}
 		ts.mu.Unlock()
 		if arrived || ended {
 			return err
@@ -188,12 +196,14 @@ func (fs *FS) start(nd *node, t *transfer, done func()) {
 		if nd.transfers.begun(t, cancel) {
 			err = fs.run(ctx, nd, t)
 		}
-		nd.transfers.end(t, err)
+		if _, data := nd.transfers.has(t); data == nil {
+			nd.transfers.end(t, err)
+		}
 	}()
 }
 
 // run reads a range of an inode's object into its content file, except where bytes became
-// resident meanwhile.
+// resident meanwhile. What it has gathered instead ends later.
 func (fs *FS) run(ctx context.Context, nd *node, t *transfer) error {
 	n, c, err := fs.content(nd.ino)
 	if err != nil {
@@ -213,16 +223,24 @@ func (fs *FS) run(ctx context.Context, nd *node, t *transfer) error {
 	}
 	defer func() { _ = body.Close() }() // read only
 	fs.wb.Heard()                       // who waits for an upload may wait for this
+	if end-at <= grainMost && c.BaseLen > wholeMost {
+		if done, err := fs.gather(ctx, nd, n, t, extent.Range{Off: at, End: end}, body); done {
+			if isChangedThere(err) {
+				return fs.changedThere(ctx, n, c, err)
+			}
+			return err
+		}
+	}
 	buf := pieces.Get().(*[pieceSize]byte)
 	defer pieces.Put(buf)
 	var b batch
 	for at < end {
 		piece := buf[:min(pieceSize, end-at)]
-		if _, err := io.ReadFull(body, piece); err != nil {
+		if err := fs.readPiece(ctx, n, body, piece, at); err != nil {
 			if isChangedThere(err) {
 				return fs.changedThere(ctx, n, c, err)
 			}
-			return fs.ioError(ctx, fmt.Errorf("object %q at %d: %w", n.Placed, at, err))
+			return err
 		}
 		if whole := at == 0 && int64(len(piece)) == c.BaseLen; whole && c.File == 0 {
 			if kept, err := fs.keepNew(nd, t.gen, piece); kept || err != nil {
@@ -234,21 +252,32 @@ func (fs *FS) run(ctx context.Context, nd *node, t *transfer) error {
 			return err
 		}
 		if file != b.file || at != b.End {
-			if err := fs.record(nd, t.gen, b); err != nil {
+			if err := fs.record(nd, b); err != nil {
 				return err
 			}
-			b = batch{extent.Range{Off: at}, file}
+			b = batch{extent.Range{Off: at}, file, t.gen}
 		}
 		at += int64(len(piece))
 		b.End = at
 		if at < end && !nd.transfers.due(t, at) {
 			continue
 		}
-		if err := fs.record(nd, t.gen, b); err != nil {
+		if err := fs.record(nd, b); err != nil {
 			return err
 		}
 		b = batch{}
 		nd.transfers.progress(t, at)
+	}
+	return nil
+}
+
+// readPiece fills a piece of what an object has at an offset. An object that was replaced
+// is told as it is (isChangedThere).
+func (fs *FS) readPiece(ctx context.Context, n index.Inode, body io.Reader, piece []byte, at int64) error {
+	if _, err := io.ReadFull(body, piece); err != nil && !isChangedThere(err) {
+		return fs.ioError(ctx, fmt.Errorf("object %q at %d: %w", n.Placed, at, err))
+	} else if err != nil {
+		return err
 	}
 	return nil
 }

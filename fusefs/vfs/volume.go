@@ -100,6 +100,7 @@ type FS struct {
 	neighbours chan struct{} // bounds the files under way that nobody asked for yet
 
 	aheads       atomic.Int64 // transfers under way that nobody waits for yet
+	gathered     atomic.Int64 // bytes of transfers that are in memory
 	hits, misses atomic.Int64
 	stale        atomic.Int64
 }
