@@ -56,7 +56,7 @@ engine: setup # Docker's, installed and started where it is missing
 # Nothing is skipped for want of an engine, a server, FUSE or another program: what is
 # missing fails. Two packages at once keep mounts and containers of different tests from
 # crowding a small machine. A test that hangs ends with the stacks of all goroutines.
-TEST := OBJVOL_REQUIRE=docker,minio,fuse,s3fs,prometheus,systemd,docker-compose,sqlite3,postgresql,git,rsync,tar,attr,acl .tools/leftovers go test -count=1 -p 2
+TEST := OBJVOL_REQUIRE=docker,minio,fuse,s3fs,prometheus,systemd,docker-compose,sqlite3,postgresql,git,rsync,tar,attr,acl,e2fsprogs .tools/leftovers go test -count=1 -p 2
 
 .PHONY: test
 test: setup minio engine ## all tests, with a real engine, a real MinIO and real mounts

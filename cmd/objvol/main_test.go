@@ -38,6 +38,10 @@ func TestMain(m *testing.M) {
 		"check more":  checkMore,
 		"write local": writeLocal,
 
+		"fill disk":    fillDisk,
+		"check filled": checkFilled,
+		"go on":        goOn,
+
 		"write tree":           writeTree,
 		"check tree":           checkTree,
 		"write xattrs":         writeXattrs,
