@@ -131,6 +131,9 @@ func (fs *FS) endHandle(fh uint64, h *handle) (forgotten bool) {
 	fs.mu.Unlock()
 	if last {
 		fs.endPhase(nd)
+		if n, err := fs.Index.Inode(nd.ino); err == nil && n.Nlink == 0 {
+			fs.wb.Ended(nd.ino)
+		}
 	}
 	return forgotten
 }

@@ -31,6 +31,12 @@ type node struct {
 	// (room). mu protects it.
 	granted int64
 
+	// head is the end of what was written in sequence from the beginning of the file, told the
+	// one at which the write-back wants to know of it. mu protects them.
+	head, told int64
+	// streaming: the file is sent while it is written.
+	streaming atomic.Bool
+
 	transfers transfers
 	held      atomic.Int32 // those for whom the content is not evicted (hold)
 	filling   sync.Mutex   // held while fetched bytes are written to the content file; a leaf

@@ -202,6 +202,39 @@ func (u *upload) Close() error {
 	return u.close()
 }
 
+// Part implements writeback.Files.
+func (u uploads) Part(ino Ino, gen uint64, r extent.Range) (writeback.Part, error) {
+	nd := u.fs.acquire(ino)
+	nd.mu.RLock()
+	defer nd.mu.RUnlock()
+	n, c, err := u.fs.content(ino)
+	if err == nil && (n.Gen != gen || c.File == 0 || !c.Resident.Covers(r.Off, r.Len())) {
+		err = ErrStale
+	}
+	var f *cache.File
+	var done func()
+	if err == nil {
+		f, done, err = nd.open(u.fs.Cache, c.File)
+	}
+	if err != nil {
+		u.fs.release(nd)
+		return nil, err
+	}
+	return &openPart{f, func() { done(); u.fs.release(nd) }}, nil
+}
+
+// openPart is a content file that is open for reading a part of it.
+type openPart struct {
+	io.ReaderAt
+	done func()
+}
+
+// Close implements writeback.Part.
+func (p *openPart) Close() error {
+	p.done()
+	return nil
+}
+
 // Replaced implements writeback.Files.
 func (u uploads) Replaced(ino Ino, file uint64) {
 	u.fs.discarded(ino, file)

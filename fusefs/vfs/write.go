@@ -70,7 +70,9 @@ func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
 	defer done()
 	written, err := f.WriteAt(data, off)
 	if written > 0 {
-		return written, fs.wrote(nd, n, c, off, int64(written))
+		err := fs.wrote(nd, n, c, off, int64(written))
+		fs.grown(nd, off, int64(written))
+		return written, err
 	}
 	if c.File != file {
 		fs.leftFile(nd, c.File) // it is recorded nowhere
@@ -82,6 +84,7 @@ func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
 // and where: a crash after it sends a file too many, never one too few. The caller holds
 // nd.mu.
 func (fs *FS) begun(nd *node, off, length int64) (index.Inode, index.Content, error) {
+	fs.wb.Rewritten(nd.ino, off, length)
 	n, c, err := fs.content(nd.ino)
 	if err != nil {
 		return n, c, err
@@ -118,6 +121,21 @@ func (fs *FS) begun(nd *node, off, length int64) (index.Inode, index.Content, er
 		return errors.Join(err, tx.put(n, settleOpen))
 	})
 	return n, c, err
+}
+
+// grown tells the write-back how far a file was written in sequence, so that it can be sent
+// while it is written. With the store on this disk that would save nothing. The caller holds
+// nd.mu.
+func (fs *FS) grown(nd *node, off, length int64) {
+	if off > nd.head || fs.LocalStore {
+		return
+	}
+	if nd.head = max(nd.head, off+length); nd.head < nd.told {
+		return
+	}
+	var streaming bool
+	nd.told, streaming = fs.wb.Grown(nd.ino, nd.head)
+	nd.streaming.Store(streaming)
 }
 
 // partGrains is how many grains a part of an upload has: random writes leave no more ranges
@@ -215,6 +233,7 @@ func (fs *FS) truncate(ino Ino, size int64) error {
 	if err != nil {
 		return err
 	}
+	nd.head, nd.told = min(nd.head, size), 0
 	fs.account(n, c)
 	if !fs.isOpen(ino) {
 		fs.wb.Dirty(ino, settleFile) // truncate(2) by path: no close will tell of it

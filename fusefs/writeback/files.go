@@ -16,6 +16,9 @@ type Files interface {
 	// returned; it must not block. With private set the content is a copy that later writes
 	// do not reach.
 	Open(ctx context.Context, ino index.Ino, private bool, need Need) (Content, error)
+	// Part opens a range of a regular file that is being written, all of it on this host, if
+	// its content is of a generation. It is read while the file may be written to.
+	Part(ino index.Ino, gen uint64, r extent.Range) (Part, error)
 	// Replaced reports, after the commit, that the bucket has another content for an
 	// inode: the content file of the given generation is of no use any more.
 	Replaced(ino index.Ino, file uint64)
@@ -29,6 +32,12 @@ type Files interface {
 	// Failed reports that an inode could not be written: the error belongs to the next
 	// fsync or close of each of its handles.
 	Failed(ino index.Ino, err error)
+}
+
+// Part is an open range of a file.
+type Part interface {
+	io.ReaderAt
+	io.Closer
 }
 
 // Need says which ranges of a content are wanted, ascending.

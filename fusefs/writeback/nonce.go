@@ -12,34 +12,38 @@ import (
 
 // announce records that a write is about to be sent, so that it is recognised even if
 // its answer is lost.
-func (w *Writeback) announce(tx *index.Tx, s Step, late bool) (string, error) {
+func (w *Writeback) announce(tx *index.Tx, j *job) error {
+	s := j.Step
 	n, err := tx.Inode(s.Ino)
 	if err != nil {
-		return "", err
+		return err
 	}
 	k, ok, err := tx.Key(s.Key)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if !ok {
 		k = index.Key{Key: s.Key, Gone: true}
 	}
-	nonce := newNonce(n.AttrGen)
-	if late {
-		nonce += lateMark
+	j.nonce = newNonce(n.AttrGen)
+	if j.late {
+		j.nonce += lateMark
 	}
-	k.Request = addNonce(k.Request, nonce)
+	if j.stream = w.claimStream(n, s); j.stream != nil {
+		j.nonce = j.stream.nonce
+	}
+	k.Request = addNonce(k.Request, j.nonce)
 	if n.Sending != s.Key {
 		if err := w.forget(tx, n.Sending); err != nil {
-			return "", err
+			return err
 		}
 	}
 	n.Sending = s.Key
 	if k.At, err = PlaceOf(tx, w.Layout, s.Key, n.Ino); err != nil {
-		return "", err
+		return err
 	}
 	w.resolved.Delete(s.Key)
-	return nonce, errors.Join(tx.PutKey(k), tx.PutInode(n))
+	return errors.Join(tx.PutKey(k), tx.PutInode(n))
 }
 
 // newNonce names a write. It carries the generation of the attributes that it sends.

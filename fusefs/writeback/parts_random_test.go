@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"objvol/fusefs/layout"
 	"objvol/fusefs/vfs"
 	"objvol/objstore"
 	"objvol/objstore/memory"
@@ -67,6 +68,7 @@ func scribble(t *testing.T, program []byte) {
 	var without objstore.Capabilities
 	kind := s.draw(8)
 	without.CopyPart = kind == 7
+	without.SetAttributes = kind == 6
 	without.ConditionalDelete = kind&1 != 0
 	s.bucket = memory.New(memory.Options{Without: without, ContentETags: s.draw(2) == 0, MinPartSize: smallPart / 3})
 	keep := int64(1 << 30)
@@ -159,6 +161,10 @@ func (s *scribe) step() {
 		if err := s.v.fsync(name); err != nil && !errors.Is(err, objstore.ErrUnavailable) {
 			s.v.t.Errorf("fsync: %v", err)
 		}
+	case op == 17 && exists && s.draw(2) == 0:
+		mode := uint32(0o600 + s.draw(64))
+		s.note("chmod %s %o", name, mode)
+		s.v.chmod(name, mode)
 	case op == 17:
 		s.closeOne(name)
 	default:
@@ -206,6 +212,8 @@ func (s *scribe) run(name string) {
 	off := 0
 	if s.draw(3) > 0 {
 		off = len(s.files[name])
+	} else if _, exists := s.files[name]; exists && s.draw(3) > 0 {
+		s.resize(name, 0)
 	}
 	if off > 8<<10 {
 		return
@@ -289,6 +297,10 @@ func (s *scribe) compare() {
 	for name, content := range s.files {
 		if got, ok := objects["v/"+name]; !ok || !bytes.Equal(got.Data, content) {
 			t.Errorf("the object of %s holds (there: %t)\n%q, not\n%q", name, ok, got.Data, content)
+		}
+		attr, _, _ := layout.Decode(objects["v/"+name].Object, false, layout.Defaults{})
+		if a, err := s.v.stat(name); err != nil || attr.Mode != a.Mode || !attr.Mtime.Equal(a.Mtime) {
+			t.Errorf("the object of %s has mode %o and time %v, the file %o and %v, error %v", name, attr.Mode, attr.Mtime, a.Mode, a.Mtime, err)
 		}
 		if got := s.v.read(name); got != string(content) {
 			t.Errorf("%s reads\n%q, not\n%q", name, got, content)

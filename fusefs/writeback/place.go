@@ -15,7 +15,7 @@ func (w *Writeback) landed(j *job, obj objstore.Object, size int64, gen uint64) 
 		var err error
 		after, err = w.place(tx, placement{
 			ino: j.Ino, key: j.Key, etag: obj.ETag, modified: obj.LastModified,
-			size: size, gen: gen, attrGen: attrGenOf(j.nonce), foreign: j.foreign,
+			size: size, gen: gen, attrGen: attrGenOf(j.nonce), early: isEarly(j.nonce), foreign: j.foreign,
 		})
 		j.free(w)
 		if err != nil {
@@ -28,6 +28,7 @@ func (w *Writeback) landed(j *job, obj objstore.Object, size int64, gen uint64) 
 		j.settled = false
 		return err
 	}
+	j.placed = true
 	after()
 	return nil
 }
@@ -51,6 +52,7 @@ type placement struct {
 	size     int64
 	gen      uint64
 	attrGen  uint64
+	early    bool // its attributes may be older than its content
 	foreign  index.Foreign
 }
 
@@ -84,6 +86,13 @@ func (w *Writeback) place(tx *index.Tx, p placement) (after func(), err error) {
 		}
 	}
 	n.Placed, n.PlacedGen, n.PlacedAttrGen, n.Sending = p.key, p.gen, max(n.PlacedAttrGen, p.attrGen), ""
+	if p.early {
+		// Its times, at least, are yet to be set.
+		n.PlacedAttrGen, n.AttrGen = p.attrGen, max(n.AttrGen, p.attrGen+1)
+		if err := tx.SetDirty(n.Ino); err != nil {
+			return nil, err
+		}
+	}
 	err = errors.Join(tx.PutInode(n), tx.PutKey(k), tx.Spare(p.key), atHome(tx, n, old))
 	if n.Nlink == 0 {
 		w.Doomed(p.key)

@@ -35,6 +35,9 @@ func (w *Writeback) forget(tx *index.Tx, key string) error {
 
 // put writes an inode's content and attributes in one go.
 func (w *Writeback) put(j *job) error {
+	if j.stream != nil {
+		defer w.leaveStream(j.stream)
+	}
 	n, err := w.Index.Inode(j.Ino)
 	if err != nil {
 		return w.undo(j, err)
@@ -61,6 +64,9 @@ func (w *Writeback) put(j *job) error {
 		}
 		return err
 	}
+	if errors.Is(err, errNoStream) {
+		return w.undo(j, nil) // the next plan sends all of it
+	}
 	if err != nil {
 		return w.refused(j, err)
 	}
@@ -77,7 +83,7 @@ type parcel struct {
 
 // send sends an inode's content, with whole set all of it, and its attributes.
 func (w *Writeback) send(j *job, n index.Inode, whole bool) (parcel, error) {
-	body, plan, err := w.body(w.ctx, n, j.task, whole)
+	body, plan, err := w.body(w.ctx, n, j.task, whole || j.stream != nil)
 	if err != nil {
 		return parcel{}, &unreadError{err}
 	}
@@ -89,6 +95,10 @@ func (w *Writeback) send(j *job, n index.Inode, whole bool) (parcel, error) {
 	}
 	if n.Nlink == 0 {
 		return p, &unsentError{errChanged}
+	}
+	if j.stream != nil {
+		p.obj, err = w.putStream(w.ctx, j, body)
+		return p, err
 	}
 	attrs, err := w.attributes(n, j, p.gen, true)
 	if err != nil {

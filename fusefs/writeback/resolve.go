@@ -39,7 +39,7 @@ func (w *Writeback) lookInto(key string, cause error) error {
 		if found && w.ours(lineage, k) {
 			after, err = w.place(tx, placement{
 				ino: index.Ino(lineage.Ino), key: key, etag: head.ETag, modified: head.LastModified,
-				size: head.Size, gen: lineage.Gen, attrGen: attrGenOf(lineage.Nonce), foreign: index.Foreign(foreign),
+				size: head.Size, gen: lineage.Gen, attrGen: attrGenOf(lineage.Nonce), early: isEarly(lineage.Nonce), foreign: index.Foreign(foreign),
 			})
 			return err
 		}

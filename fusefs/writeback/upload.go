@@ -14,27 +14,38 @@ import (
 // all of them are copied.
 func (w *Writeback) putPieces(ctx context.Context, j *job, c Content, p pieces, attrs objstore.Attributes) (objstore.Object, error) {
 	return w.upload(ctx, j, attrs, func(ctx context.Context, id string) ([]objstore.Part, error) {
-		parts := make([]objstore.Part, len(p.all))
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(partsAtOnce)
-		for i, one := range p.all {
-			g.Go(func() (err error) {
-				if one.copied {
-					parts[i], err = w.copyPiece(ctx, j.Key, id, p, one)
-				} else {
-					parts[i], err = w.sendPiece(ctx, j.Key, id, c, one)
-				}
-				return err
-			})
-		}
-		if err := g.Wait(); err != nil {
-			return nil, err
-		}
-		if c != nil && c.Changed() {
-			return nil, errChanged
-		}
-		return parts, nil
+		return w.sendPieces(ctx, j.Key, id, c, p, nil)
 	})
+}
+
+// sendPieces makes the parts of an upload of pieces, but for those that are known already, by
+// number.
+func (w *Writeback) sendPieces(ctx context.Context, key, id string, c Content, p pieces, known map[int]objstore.Part) ([]objstore.Part, error) {
+	parts := make([]objstore.Part, len(p.all))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(partsAtOnce)
+	for i, one := range p.all {
+		part, ok := known[one.number]
+		if ok {
+			parts[i] = part
+			continue
+		}
+		g.Go(func() (err error) {
+			if one.copied {
+				parts[i], err = w.copyPiece(ctx, key, id, p, one)
+			} else {
+				parts[i], err = w.sendPiece(ctx, key, id, c, one)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if c != nil && c.Changed() {
+		return nil, errChanged
+	}
+	return parts, nil
 }
 
 // sendPiece sends a piece of a content, unless that has changed.

@@ -47,6 +47,7 @@ type Writeback struct {
 	// resolved are the keys with an unfinished write whose end was looked up since.
 	resolved sync.Map // key -> struct{}
 	begun    begun
+	streams  streams
 	// sendsWhole: the store has refused an object of sent and copied parts.
 	sendsWhole atomic.Bool
 	// setsNone: it has refused attributes without the bytes.
@@ -69,6 +70,7 @@ func New(c Config) *Writeback {
 	}
 	c.PartSize = cmp.Or(c.PartSize, DefaultPartSize)
 	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched()}
+	w.streams.all, w.streams.places = make(map[index.Ino]*stream), make(chan struct{}, streamsAtOnce)
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -171,7 +173,7 @@ func (w *Writeback) planner(r Reader) planner {
 		busy:     w.sched.isBusy,
 		resolved: func(key string) bool { _, ok := w.resolved.Load(key); return ok },
 		local: func(n index.Inode) (bool, error) {
-			if n.Size > inlineSize {
+			if n.Size > min(inlineSize, w.putSize()) {
 				return false, nil
 			}
 			c, err := r.Content(n.Whole())
@@ -267,7 +269,11 @@ func (w *Writeback) run(t task) error {
 	if progress {
 		w.succeeded(t)
 	}
-	w.sched.repeat(t, progress) // look again: most often there is nothing left
+	if isEarly(j.nonce) && j.placed {
+		w.sched.later(t, settleEarly)
+	} else {
+		w.sched.repeat(t, progress) // look again: most often there is nothing left
+	}
 	w.watch.end(t, stepEnd{looked: !progress})
 	return nil
 }
@@ -275,15 +281,17 @@ func (w *Writeback) run(t task) error {
 // job is a step under way.
 type job struct {
 	Step
-	task  task
-	nonce string // of a write
-	late  bool   // it sets attributes alone: see setattributes.go
+	task   task
+	nonce  string  // of a write
+	late   bool    // it sets attributes alone: see setattributes.go
+	stream *stream // that has sent some of it already
 	// foreign is what a write sends beside our own attributes.
 	foreign index.Foreign
 	rest    time.Duration // how long Key stays occupied after the step
 	many    bool          // it is one of many keys that go together
 	settled bool          // the task is out of the queue
 	freed   bool
+	placed  bool // the bucket has what was written
 }
 
 // free ends the occupation of the step's keys, once. It is called inside index.Update.
@@ -335,7 +343,7 @@ func (w *Writeback) beginJob(tx *index.Tx, j *job) error {
 		if j.late, err = w.setsAttributes(tx, step); err != nil {
 			return err
 		}
-		if j.nonce, err = w.announce(tx, step, j.late); err != nil {
+		if err := w.announce(tx, j); err != nil {
 			return err
 		}
 	case Resolve, Rescue, Park, Count, Delete:
@@ -356,6 +364,7 @@ func (w *Writeback) settled(tx *index.Tx, t task) error {
 	if err != nil {
 		return err
 	}
+	w.Ended(t.ino)
 	w.succeeded(t)
 	w.sched.done(t)
 	w.sched.release(t)
