@@ -82,9 +82,9 @@ func (d *disk) shAs(t *testing.T, user *syscall.Credential, script string, env .
 }
 
 // want fails the test unless a script prints what is wanted.
-func (d *disk) want(t *testing.T, script, want string) {
+func (d *disk) want(t *testing.T, script, want string, env ...string) {
 	t.Helper()
-	if got := d.sh(t, script); got != want {
+	if got := d.sh(t, script, env...); got != want {
 		t.Errorf("%s\nprints %q, want %q", script, got, want)
 	}
 }

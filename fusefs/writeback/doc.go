@@ -63,6 +63,9 @@
 // one that they lie in, and the others are sent. Parts of it that are not on this host stay
 // there. Where the store does not copy them all is sent.
 //
+// A large file that is written in sequence is sent while it is written (stream.go). Its
+// object has the attributes of when that began, until they are set as any others.
+//
 // The uploads that were begun are in the index until they are over. Those that a process
 // leaves are aborted by the next one.
 //

@@ -8,6 +8,33 @@ import (
 	"objvol/objstore"
 )
 
+// The parts of a stream hold the largest object of S3, and each is one that a store takes.
+func TestStreamOfTheLargestFile(t *testing.T) {
+	s := &stream{wake: make(chan struct{}, 1)}
+	s.claim(5<<40, DefaultPartSize)
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	at := int64(0)
+	for i, p := range s.parts {
+		if p.number != i+1 || p.Off != at || p.Len() < objstore.MinPartSize || p.Len() > objstore.MaxPutSize {
+			t.Fatalf("part %d is %+v, behind %d", i, p.piece, at)
+		}
+		at = p.End
+	}
+	if left := int64(5)<<40 - at; left > 2<<30 || len(s.parts) >= objstore.MaxParts {
+		t.Errorf("%d parts leave %d bytes", len(s.parts), left)
+	}
+	all, _ := s.rest(5<<40, DefaultPartSize)
+	if last := all[len(all)-1]; len(all) > objstore.MaxParts || last.End != 5<<40 || last.number != len(all) || last.Len() > objstore.MaxPutSize {
+		t.Errorf("%d parts, the last is %+v", len(all), last)
+	}
+	// What is larger than that is sent without.
+	if next := s.claim(7<<40, DefaultPartSize); next != never || s.err == nil {
+		t.Errorf("a larger file goes on at %d, error %v", next, s.err)
+	}
+}
+
 // The pieces of a random content with random changes are parts that a store takes, cover
 // every byte once, and copy nothing that may have changed.
 func TestPieces(t *testing.T) {

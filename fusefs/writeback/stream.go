@@ -181,7 +181,7 @@ func (s *stream) claim(end, size int64) (next int64) {
 		}
 		if number > objstore.MaxParts-streamStep {
 			s.err = errNoStream
-			s.giveUp()
+			s.signal()
 			return never
 		}
 		s.parts = append(s.parts, streamed{piece: piece{number: number, Range: extent.Range{Off: at, End: at + grown}}})

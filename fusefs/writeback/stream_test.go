@@ -128,10 +128,14 @@ func TestStreamOfAChangedFile(t *testing.T) {
 			func(v *volume, _ uint64) { v.link("a", "b") },
 			map[string]string{"a": whole, "b": whole}, 20, 40,
 		},
-		"unlinked":    {func(v *volume, _ uint64) { v.unlink("a") }, map[string]string{}, 0, 0},
-		"replaced":    {func(v *volume, _ uint64) { v.write("b", "other"); v.rename("b", "a") }, map[string]string{"a": "other"}, 0, 0},
-		"replaced it": {func(v *volume, _ uint64) { v.write("b", "other"); time.Sleep(500 * time.Millisecond); v.rename("a", "b") }, map[string]string{"b": whole}, 20, 21},
-		"attributes":  {func(v *volume, _ uint64) { v.chmod("a", 0o600) }, map[string]string{"a": whole}, 0, 3},
+		"unlinked": {func(v *volume, _ uint64) { v.unlink("a") }, map[string]string{}, 0, 0},
+		"replaced": {func(v *volume, _ uint64) { v.write("b", "other"); v.rename("b", "a") }, map[string]string{"a": "other"}, 0, 0},
+		"replaced it": {func(v *volume, _ uint64) {
+			v.write("b", "other")
+			time.Sleep(500 * time.Millisecond)
+			v.rename("a", "b")
+		}, map[string]string{"b": whole}, 20, 21},
+		"attributes": {func(v *volume, _ uint64) { v.chmod("a", 0o600) }, map[string]string{"a": whole}, 0, 3},
 		"synced": {
 			func(v *volume, fh uint64) {
 				v.must(v.Fsync(v.t.Context(), fh, false))
