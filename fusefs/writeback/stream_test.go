@@ -115,7 +115,8 @@ func TestStreamOfAChangedFile(t *testing.T) {
 		"grown":        {resize(22 * p), map[string]string{"a": whole + strings.Repeat("\x00", 2*p)}, 2, 5},
 		"again": {
 			func(v *volume, fh uint64) { resize(0)(v, fh); v.pourOn(fh, 0, upper) },
-			map[string]string{"a": upper}, 18, 60,
+			map[string]string{"a": upper},
+			18, 60,
 		},
 		"punched": {
 			func(v *volume, fh uint64) {
@@ -126,7 +127,8 @@ func TestStreamOfAChangedFile(t *testing.T) {
 		"renamed, on": {func(v *volume, fh uint64) { v.rename("a", "b"); v.pourOn(fh, 20*p, upper) }, map[string]string{"b": whole + upper}, 38, 100},
 		"linked": {
 			func(v *volume, _ uint64) { v.link("a", "b") },
-			map[string]string{"a": whole, "b": whole}, 20, 40,
+			map[string]string{"a": whole, "b": whole},
+			20, 40,
 		},
 		"unlinked": {func(v *volume, _ uint64) { v.unlink("a") }, map[string]string{}, 0, 0},
 		"replaced": {func(v *volume, _ uint64) { v.write("b", "other"); v.rename("b", "a") }, map[string]string{"a": "other"}, 0, 0},
