@@ -1,6 +1,10 @@
 package index
 
-import "github.com/cockroachdb/pebble/v2"
+import (
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
 
 // openTables is how many table files all indexes of one Cache keep open between them.
 const openTables = 256
@@ -9,13 +13,22 @@ const openTables = 256
 // of a process share one, so that memory and descriptors are bounded by it and not by the
 // number of volumes (hard-cases 34).
 type Cache struct {
-	blocks *pebble.Cache
-	tables *pebble.FileCache
+	blocks  *pebble.Cache
+	tables  *pebble.FileCache
+	recent  *recent
+	indexes atomic.Uint32 // that were opened: it numbers them
 }
+
+// recentShare is the part of a cache, one in so many bytes, that is for single records.
+const recentShare = 8
 
 // NewCache returns a cache of at most size bytes.
 func NewCache(size int64) *Cache {
-	return &Cache{blocks: pebble.NewCache(size), tables: pebble.NewFileCache(2, openTables)}
+	return &Cache{
+		blocks: pebble.NewCache(size - size/recentShare),
+		tables: pebble.NewFileCache(2, openTables),
+		recent: newRecent(size / recentShare),
+	}
 }
 
 // Close lets go of the cache. It is freed when the last index that uses it is closed.

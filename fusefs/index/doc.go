@@ -9,6 +9,9 @@
 // are kept or none. Reading through [Index] takes no lock and sees a transaction wholly or
 // not at all. It may see one shortly before its Update returns.
 //
+// Records that were read or written last are kept in memory (recent), so that most reading
+// asks nothing of Pebble.
+//
 // # What is promised when
 //
 // When Update returns nil, the transaction has reached the kernel: it survives the end of

@@ -36,6 +36,7 @@ type Index struct {
 	reader
 
 	db      *pebble.DB
+	store   *store
 	fs      *walFS
 	failure *failure
 	id      string
@@ -44,6 +45,8 @@ type Index struct {
 	closed bool
 	next   uint64 // the next number of the counter
 	limit  uint64 // the first number that is not reserved yet
+
+	written []written // room for the writes of a transaction
 }
 
 // Open opens the index in dir, and makes both if they are not there. Only one process, and
@@ -92,7 +95,8 @@ func open(dir string, opts Options, disk vfs.FS, memTable uint64) (*Index, error
 	if err != nil {
 		return nil, fmt.Errorf("index: open %s: %w", dir, err)
 	}
-	x.reader = reader{x.db, new(seen)}
+	x.store = &store{db: x.db, recent: cache.recent, number: cache.indexes.Add(1)}
+	x.reader = reader{x.store, new(seen)}
 	if err := x.begin(); err != nil {
 		return nil, fmt.Errorf("index: open %s: %w", dir, errors.Join(err, x.Close()))
 	}
@@ -141,6 +145,7 @@ func (x *Index) Close() error {
 		return nil
 	}
 	x.closed = true
+	x.store.recent.forget(x.store.number)
 	if err := x.failure.get(); err != nil {
 		return err
 	}

@@ -15,24 +15,28 @@ var ErrNotFound = errors.New("not in the index")
 // its own writes. A walk sees the records as they were when it began, so the function it
 // calls may write in the same Tx. The function ends the walk by returning false.
 type reader struct {
-	from pebble.Reader
+	from source
 	seen *seen
+}
+
+// source is where records come from.
+type source interface {
+	// get returns a record, which nobody changes. Errors: ErrNotFound.
+	get(key []byte) ([]byte, error)
+	// iterate walks the records in [lower, upper). The caller closes what it gets.
+	iterate(lower, upper []byte) (*pebble.Iterator, error)
+	// names returns the places where an inode is entered, which nobody changes.
+	names(ino Ino) ([]Name, error)
 }
 
 // load reads the record at key.
 func load[T any](r reader, key []byte, decode func([]byte) (T, error)) (T, error) {
 	var none T
-	b, closer, err := r.from.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return none, ErrNotFound
-	}
+	b, err := r.from.get(key)
 	if err != nil {
-		return none, fmt.Errorf("index: read %q: %w", key, err)
+		return none, err
 	}
 	v, err := decode(b)
-	if cerr := closer.Close(); err == nil {
-		err = cerr
-	}
 	if err != nil {
 		return none, fmt.Errorf("index: read %q: %w", key, err)
 	}
@@ -41,7 +45,7 @@ func load[T any](r reader, key []byte, decode func([]byte) (T, error)) (T, error
 
 // has tells whether there is a record at key.
 func (r reader) has(key []byte) (bool, error) {
-	_, err := load(r, key, func([]byte) (struct{}, error) { return struct{}{}, nil })
+	_, err := r.from.get(key)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -51,7 +55,7 @@ func (r reader) has(key []byte) (bool, error) {
 // walk gives fn every record in [lower, upper), ascending. The bytes are fn's only until
 // it returns.
 func (r reader) walk(lower, upper []byte, fn func(key, value []byte) (bool, error)) (err error) {
-	it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	it, err := r.from.iterate(lower, upper)
 	if err != nil {
 		return fmt.Errorf("index: walk from %q: %w", lower, err)
 	}
@@ -146,11 +150,15 @@ func (r reader) Empty(parent Ino) (bool, error) {
 }
 
 // Names returns every place where an inode is entered, ordered by parent and name; of one
-// with members those of each of them.
+// with members those of each of them. Nobody changes what it returns.
 func (r reader) Names(ino Ino) ([]Name, error) {
-	names, err := r.ownNames(ino)
+	names, err := r.from.names(ino)
 	if err != nil || len(names) > 0 {
 		return names, err
+	}
+	n, err := r.own(ino)
+	if errors.Is(err, ErrNotFound) || err == nil && !n.HasMembers() {
+		return nil, nil
 	}
 	members, err := r.Members(ino)
 	for _, m := range members {
@@ -158,21 +166,9 @@ func (r reader) Names(ino Ino) ([]Name, error) {
 			break
 		}
 		var more []Name
-		more, err = r.ownNames(m)
+		more, err = r.from.names(m)
 		names = append(names, more...)
 	}
-	return names, err
-}
-
-func (r reader) ownNames(ino Ino) ([]Name, error) {
-	var names []Name
-	err := r.walk(inoKey(tagBack, ino), inoKey(tagBack, ino+1), func(key, _ []byte) (bool, error) {
-		if len(key) < 17 {
-			return false, errMalformed
-		}
-		names = append(names, Name{Parent: inoAt(key, 9), Name: string(key[17:])})
-		return true, nil
-	})
 	return names, err
 }
 

@@ -1,8 +1,10 @@
 package index
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -11,15 +13,197 @@ import (
 // goroutine.
 type Tx struct {
 	reader
-	batch *pebble.Batch
 	index *Index
-	err   error // the first that a method without an error met: it discards the transaction
+	// batch has all writes in their order. It can be walked only if it is indexed, which
+	// makes every write dearer: it is from the first walk on that needs it.
+	batch   *pebble.Batch
+	indexed bool
+	// written are the records that were written, byKey where they are if they are many, and
+	// named the names of the inodes that got or lost one.
+	written []written
+	byKey   map[string]int
+	named   map[Ino][]Name
+	// first and last are the inode numbers that were given out here, 0 for none: of those
+	// from the first to the last nothing was recorded before.
+	first, last Ino
+	// many: EnterNew was used, whose names are not in named.
+	many bool
+	err  error // the first that a method without an error met: it discards the transaction
 }
 
-func (tx *Tx) put(key, value []byte) error {
+// written is a record that a transaction has written.
+type written struct {
+	key   []byte
+	value []byte // nil if it was dropped
+	keep  bool   // it is likely to be read soon
+}
+
+func newTx(x *Index) *Tx {
+	tx := &Tx{index: x, batch: x.db.NewBatch(), written: x.written[:0]}
+	tx.reader = reader{(*overlay)(tx), x.seen}
+	return tx
+}
+
+// done lets the next transaction have the room of this one.
+func (tx *Tx) done() {
+	clear(tx.written)
+	if cap(tx.written) <= 2*writtenFew {
+		tx.index.written = tx.written
+	}
+}
+
+// writtenFew is how many writes are looked through one by one: for one of them, and to find
+// out that a walk meets none of them.
+const writtenFew = 24
+
+// find returns where a record is in written.
+func (tx *Tx) find(key []byte) (int, bool) {
+	if tx.byKey != nil {
+		i, ok := tx.byKey[string(key)]
+		return i, ok
+	}
+	for i := range tx.written {
+		if bytes.Equal(tx.written[i].key, key) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// note puts a record into written.
+func (tx *Tx) note(w written) {
+	if i, ok := tx.find(w.key); ok {
+		tx.written[i] = w
+		return
+	}
+	tx.written = append(tx.written, w)
+	switch {
+	case tx.byKey != nil:
+		tx.byKey[string(w.key)] = len(tx.written) - 1
+	case len(tx.written) > writtenFew:
+		tx.byKey = make(map[string]int, 4*writtenFew)
+		for i, w := range tx.written {
+			tx.byKey[string(w.key)] = i
+		}
+	}
+}
+
+// overlay is a transaction as what it reads from: what was committed, with its own writes.
+type overlay Tx
+
+func (o *overlay) get(key []byte) ([]byte, error) {
+	if i, ok := (*Tx)(o).find(key); ok {
+		if o.written[i].value == nil {
+			return nil, ErrNotFound
+		}
+		return o.written[i].value, nil
+	}
+	if o.isFresh(key) {
+		return nil, ErrNotFound
+	}
+	return o.index.store.get(key)
+}
+
+// isFresh tells whether a key is that of a record of an inode that was numbered in this
+// transaction.
+func (o *overlay) isFresh(key []byte) bool {
+	switch key[0] {
+	case tagInode, tagContent, tagDirty, tagSums, tagPassed, tagSubdirs, tagOrphan, tagEntry, tagBack:
+		return o.isNew(inoAt(key, 1))
+	}
+	return false
+}
+
+func (o *overlay) isNew(ino Ino) bool { return o.first != 0 && ino >= o.first && ino <= o.last }
+
+func (o *overlay) iterate(lower, upper []byte) (*pebble.Iterator, error) {
+	if !o.indexed && !o.meets(lower, upper) {
+		return o.index.store.iterate(lower, upper)
+	}
+	if !o.indexed {
+		all := o.index.db.NewIndexedBatch()
+		if err := all.Apply(o.batch, nil); err != nil {
+			return nil, err
+		}
+		_ = o.batch.Close() // it only frees memory
+		o.batch, o.indexed = all, true
+	}
+	return o.batch.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+}
+
+// meets tells whether a walk may meet what was written.
+func (o *overlay) meets(lower, upper []byte) bool {
+	if o.byKey != nil {
+		return true
+	}
+	return slices.ContainsFunc(o.written, func(w written) bool {
+		return bytes.Compare(w.key, lower) >= 0 && (upper == nil || bytes.Compare(w.key, upper) < 0)
+	})
+}
+
+func (o *overlay) names(ino Ino) ([]Name, error) {
+	if names, ok := o.named[ino]; ok {
+		return names, nil
+	}
+	if o.isNew(ino) {
+		if o.many {
+			return walkNames(o, ino)
+		}
+		return nil, nil
+	}
+	return o.index.store.names(ino)
+}
+
+// begin announces what is about to be committed, and end what was.
+func (tx *Tx) begin() {
+	s := tx.index.store
+	for _, w := range tx.written {
+		s.recent.begin(s.number, w.key)
+	}
+	for ino := range tx.named {
+		s.recent.begin(s.number, inoKey(tagBack, ino))
+	}
+}
+
+func (tx *Tx) end(committed bool) {
+	s := tx.index.store
+	for _, w := range tx.written {
+		s.recent.end(s.number, w.key, w.value, committed && w.keep)
+	}
+	for ino, names := range tx.named {
+		s.recent.end(s.number, inoKey(tagBack, ino), appendNames(nil, names), committed)
+	}
+	if committed && tx.first != 0 && tx.first == tx.last {
+		// Of an inode alone it is known, too, what there is not.
+		for _, tag := range []byte{tagContent, tagOrphan, tagSubdirs} {
+			key := inoKey(tag, tx.first)
+			if _, ok := tx.find(key); !ok {
+				s.recent.note(s.number, key, nil)
+			}
+		}
+	}
+}
+
+// put writes a record. It keeps the value.
+func (tx *Tx) put(key, value []byte) error { return tx.write(key, value, isKept(key[0])) }
+
+// isKept tells what is read again soon after it was written.
+func isKept(tag byte) bool {
+	switch tag {
+	case tagInode, tagContent, tagDirty, tagEntry, tagSubdirs:
+		return true
+	}
+	return false
+}
+
+func (tx *Tx) write(key, value []byte, keep bool) error {
 	if err := tx.batch.Set(key, value, nil); err != nil {
 		return fmt.Errorf("index: write %q: %w", key, err)
 	}
+	if value == nil {
+		value = []byte{}
+	}
+	tx.note(written{key, value, keep})
 	return nil
 }
 
@@ -27,7 +211,40 @@ func (tx *Tx) drop(key []byte) error {
 	if err := tx.batch.Delete(key, nil); err != nil {
 		return fmt.Errorf("index: delete %q: %w", key, err)
 	}
+	tx.note(written{key, nil, isKept(key[0])})
 	return nil
+}
+
+// putName records that an inode is entered at a place.
+func (tx *Tx) putName(ino Ino, at Name) error {
+	names, err := tx.from.names(ino)
+	if err != nil {
+		return err
+	}
+	i, there := slices.BinarySearchFunc(names, at, compareNames)
+	if !there {
+		tx.setNames(ino, slices.Insert(slices.Clone(names), i, at))
+	}
+	return tx.put(backKey(ino, at.Parent, at.Name), nil)
+}
+
+// dropName records that it is not any more.
+func (tx *Tx) dropName(ino Ino, at Name) error {
+	names, err := tx.from.names(ino)
+	if err != nil {
+		return err
+	}
+	if i, there := slices.BinarySearchFunc(names, at, compareNames); there {
+		tx.setNames(ino, slices.Delete(slices.Clone(names), i, i+1))
+	}
+	return tx.drop(backKey(ino, at.Parent, at.Name))
+}
+
+func (tx *Tx) setNames(ino Ino, names []Name) {
+	if tx.named == nil {
+		tx.named = make(map[Ino][]Name)
+	}
+	tx.named[ino] = names
 }
 
 // number gives out the next number of the index's counter.
@@ -41,7 +258,13 @@ func (tx *Tx) number() uint64 {
 
 // NewIno gives out an inode number that was never given out before, whether or not this
 // transaction is kept. If none can be had, the transaction fails at its end.
-func (tx *Tx) NewIno() Ino { return Ino(tx.number()) }
+func (tx *Tx) NewIno() Ino {
+	tx.last = Ino(tx.number())
+	if tx.first == 0 {
+		tx.first = tx.last
+	}
+	return tx.last
+}
 
 // PutInode stores an inode. It is an orphan if its Nlink is 0. Of a member only what is its
 // own is stored.
@@ -87,7 +310,7 @@ func (tx *Tx) Enter(parent Ino, name string, ino Ino) error {
 	case err == nil && e.ino == ino:
 		return nil
 	case err == nil:
-		err = errors.Join(tx.drop(backKey(e.ino, parent, name)), tx.countName(parent, e.ino, false))
+		err = errors.Join(tx.dropName(e.ino, Name{parent, name}), tx.countName(parent, e.ino, false))
 	case errors.Is(err, ErrNotFound):
 		// The counter begins at 2.
 		e.cookie, err = tx.number()+1, nil
@@ -99,7 +322,7 @@ func (tx *Tx) Enter(parent Ino, name string, ino Ino) error {
 	return errors.Join(
 		tx.put(key, appendEntry(nil, e)),
 		tx.put(orderKey(parent, e.cookie), appendOrder(nil, ino, name)),
-		tx.put(backKey(ino, parent, name), nil),
+		tx.putName(ino, Name{parent, name}),
 		tx.countName(parent, ino, true))
 }
 
@@ -113,7 +336,7 @@ func (tx *Tx) Remove(parent Ino, name string) error {
 	return errors.Join(
 		tx.drop(key),
 		tx.drop(orderKey(parent, e.cookie)),
-		tx.drop(backKey(e.ino, parent, name)),
+		tx.dropName(e.ino, Name{parent, name}),
 		tx.countName(parent, e.ino, false))
 }
 
@@ -156,5 +379,5 @@ func (tx *Tx) DropUpload(id string) error { return tx.drop(textKey(tagUpload, id
 
 // PutMeta stores a value of the caller's under a name of the caller's.
 func (tx *Tx) PutMeta(name string, value []byte) error {
-	return tx.put(textKey(tagMeta, name), value)
+	return tx.put(textKey(tagMeta, name), slices.Clone(value))
 }

@@ -19,17 +19,20 @@ func (x *Index) Update(fn func(tx *Tx) error) error {
 	if err := x.writable(); err != nil {
 		return err
 	}
-	batch := x.db.NewIndexedBatch()
-	tx := &Tx{reader: reader{batch, x.seen}, batch: batch, index: x}
+	tx := newTx(x)
+	defer tx.done()
 	err := fn(tx)
 	if err == nil {
 		err = tx.err
 	}
-	if err != nil || batch.Empty() {
-		_ = batch.Close() // it only frees memory
+	if err != nil || tx.batch.Empty() {
+		_ = tx.batch.Close() // it only frees memory
 		return err
 	}
-	return x.commit(batch)
+	tx.begin()
+	err = x.commit(tx.batch)
+	tx.end(err == nil)
+	return err
 }
 
 // writable tells why there can be no transaction. x.mu is held.

@@ -28,8 +28,8 @@ func (r reader) vacant(first, last []byte) (bool, error) {
 	return vacant, err
 }
 
-// EnterNew stores a new inode under a name that the directory does not have, and comes
-// last in it. It does not look: the caller knows.
+// EnterNew stores an inode that was numbered in this transaction under a name that the
+// directory does not have; it comes last there. It does not look: the caller knows.
 func (tx *Tx) EnterNew(parent Ino, name string, n Inode) error {
 	if err := tx.group(&n); err != nil {
 		return err
@@ -38,13 +38,14 @@ func (tx *Tx) EnterNew(parent Ino, name string, n Inode) error {
 	if err := tx.put(inoKey(tagInode, n.Ino), appendInode(nil, &n)); err != nil {
 		return err
 	}
-	if err := tx.put(entryKey(parent, name), appendEntry(nil, e)); err != nil {
+	if err := tx.write(entryKey(parent, name), appendEntry(nil, e), false); err != nil {
 		return err
 	}
 	if err := tx.put(orderKey(parent, e.cookie), appendOrder(nil, n.Ino, name)); err != nil {
 		return err
 	}
-	if err := tx.put(backKey(n.Ino, parent, name), nil); err != nil || n.Dir == nil {
+	tx.many = true
+	if err := tx.write(backKey(n.Ino, parent, name), nil, false); err != nil || n.Dir == nil {
 		return err
 	}
 	count, err := tx.Subdirs(parent)
