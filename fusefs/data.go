@@ -47,6 +47,9 @@ func (f *front) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 
 func fillOpen(out *fuse.OpenOut, fh uint64, opened vfs.OpenResult) {
 	out.Fh = fh
+	if opened.NoFlush {
+		out.OpenFlags |= fuse.FOPEN_NOFLUSH
+	}
 	switch {
 	case opened.Backing != 0:
 		out.OpenFlags |= fuse.FOPEN_PASSTHROUGH

@@ -15,11 +15,27 @@ type failure struct {
 	once   sync.Once
 	err    error         // readable when failed is closed
 	failed chan struct{} // closed by the first failure
+
+	calls chan guarded  // to the goroutine that waits for one
+	seat  chan struct{} // of that goroutine
+	ended chan struct{} // closed when there are no more calls
+}
+
+// guarded is a call that may never return.
+type guarded struct {
+	call func() error
+	done chan error
 }
 
 func newFailure(log *slog.Logger, notify func(error)) *failure {
-	return &failure{log: log, notify: notify, failed: make(chan struct{})}
+	return &failure{
+		log: log, notify: notify, failed: make(chan struct{}),
+		calls: make(chan guarded), seat: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
 }
+
+// end says that there are no more calls to guard.
+func (f *failure) end() { close(f.ended) }
 
 // set records the first failure and tells of it. Who listens may call the index, and may be
 // told while Pebble holds locks: it is therefore told in a goroutine of its own.
@@ -54,21 +70,49 @@ func (f *failure) get() error {
 // guard runs a call of Pebble that may be parked, or panic, and returns its error or the
 // failure.
 func (f *failure) guard(call func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				f.set(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-			}
-		}()
-		done <- call()
-	}()
+	g := guarded{call, make(chan error, 1)}
 	select {
-	case err := <-done:
+	case f.calls <- g:
+	default:
+		go f.work(g)
+	}
+	select {
+	case err := <-g.done:
 		return err
 	case <-f.failed:
 		return f.err
 	}
+}
+
+// work does calls. One goroutine stays for the next, as its stack has grown to what a
+// commit needs.
+func (f *failure) work(g guarded) {
+	for f.do(g) {
+		select {
+		case f.seat <- struct{}{}:
+		default:
+			return
+		}
+		select {
+		case g = <-f.calls:
+		case <-f.ended:
+			return
+		case <-f.failed:
+			return
+		}
+		<-f.seat
+	}
+}
+
+// do does one call and reports whether it came back.
+func (f *failure) do(g guarded) (back bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.set(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	g.done <- g.call()
+	return true
 }
 
 // logger is what Pebble talks to.

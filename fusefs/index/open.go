@@ -93,6 +93,7 @@ func open(dir string, opts Options, disk vfs.FS, memTable uint64) (*Index, error
 		return err
 	})
 	if err != nil {
+		failure.end()
 		return nil, fmt.Errorf("index: open %s: %w", dir, err)
 	}
 	x.store = &store{db: x.db, recent: cache.recent, number: cache.indexes.Add(1)}
@@ -149,6 +150,7 @@ func (x *Index) Close() error {
 	if err := x.failure.get(); err != nil {
 		return err
 	}
+	defer x.failure.end()
 	if err := x.failure.guard(x.db.Close); err != nil {
 		return fmt.Errorf("index: close: %w", err)
 	}

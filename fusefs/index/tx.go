@@ -215,6 +215,17 @@ func (tx *Tx) drop(key []byte) error {
 	return nil
 }
 
+// clear drops a record that may not be there. Where that is known, nothing is written.
+func (tx *Tx) clear(key []byte) error {
+	if _, ok := tx.find(key); !ok {
+		s := tx.index.store
+		if value, known, _ := s.recent.get(s.number, key); known && value == nil {
+			return nil
+		}
+	}
+	return tx.drop(key)
+}
+
 // putName records that an inode is entered at a place.
 func (tx *Tx) putName(ino Ino, at Name) error {
 	names, err := tx.from.names(ino)
@@ -357,7 +368,7 @@ func (tx *Tx) DeleteKey(key string) error { return tx.drop(textKey(tagKey, key))
 func (tx *Tx) SetDirty(ino Ino) error { return tx.put(inoKey(tagDirty, ino), nil) }
 
 // ClearDirty takes an inode out of that queue.
-func (tx *Tx) ClearDirty(ino Ino) error { return tx.drop(inoKey(tagDirty, ino)) }
+func (tx *Tx) ClearDirty(ino Ino) error { return tx.clear(inoKey(tagDirty, ino)) }
 
 // Doom queues a key to be deleted.
 func (tx *Tx) Doom(key string) error { return tx.put(textKey(tagDoomed, key), nil) }

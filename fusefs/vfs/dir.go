@@ -21,10 +21,14 @@ const readBatch = 128
 
 // OpenDir opens a directory for reading as the handle fh.
 func (fs *FS) OpenDir(ctx context.Context, ino Ino, flags uint32, fh uint64) error {
-	if _, err := fs.fresh(ctx, ino); err != nil {
+	along, err := fs.readable(ctx, ino)
+	if err != nil {
 		return err
 	}
-	fs.newHandle(fh, ino, flags)
+	h := fs.newHandle(fh, ino, flags)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	h.along = along
 	return nil
 }
 
@@ -58,11 +62,30 @@ func (fs *FS) ReadDir(ctx context.Context, fh, cookie uint64, plus bool, emit fu
 			return nil
 		}
 	}
-	after := cookie
+	after, along := cookie, h.along
 	for {
+		came, over := along.next(fs)
 		batch, err := fs.readNames(ctx, dir, after, plus)
-		if err != nil || len(batch) == 0 {
+		switch {
+		case err != nil:
 			return err
+		case len(batch) > 0:
+		case !over:
+			if err := along.wait(ctx, came); err != nil {
+				return err
+			}
+			continue
+		case along != nil:
+			if err := fs.ended(ctx, h.ino, along); err != nil {
+				return err
+			}
+			if dir, err = fs.Index.Inode(h.ino); err != nil {
+				return notExist(err)
+			}
+			along = nil // a listing that followed may have brought more
+			continue
+		default:
+			return nil
 		}
 		for _, e := range batch {
 			if e.Ino != 0 && !emit(e) {

@@ -104,7 +104,8 @@ func (fs *FS) young(ctx context.Context, n index.Inode) (index.Inode, error) {
 type flight struct {
 	done chan struct{}
 	err  error
-	peek bool // only looks into the directory wait for it. FS.mu
+	peek bool          // only looks into the directory wait for it. FS.mu
+	came chan struct{} // closed when names came, if they can be read already (along.go). FS.mu
 }
 
 // onlyPeek reports whether nobody waits for a listing but looks into the directory.
@@ -125,7 +126,7 @@ func (fs *FS) listingOf(dir Ino, peek bool) *flight {
 		f.peek = f.peek && peek
 		return f
 	}
-	f := &flight{done: make(chan struct{}), peek: peek}
+	f := &flight{done: make(chan struct{}), came: make(chan struct{}), peek: peek}
 	if fs.closed {
 		f.err = ErrInterrupted
 		close(f.done)

@@ -28,6 +28,8 @@ type handle struct {
 	// noAtime: reading leaves no access time (O_NOATIME).
 	noAtime bool
 	window  window
+	// along is the listing that was under way when a directory was opened, nil for none.
+	along *flight
 	// reported is how many failed uploads of the inode this handle was told of.
 	// node.errs protects it.
 	reported uint64
@@ -42,6 +44,7 @@ func (fs *FS) Open(ctx context.Context, ino Ino, flags uint32, fh uint64) (OpenR
 	if err == nil {
 		// When the bucket's content changes, the kernel's pages are dropped then.
 		r, err = fs.enter(h, n, flags)
+		r.NoFlush = !h.write // who only reads hears of failed uploads from fsync alone
 	}
 	if err != nil {
 		fs.dropHandle(fh)
@@ -154,7 +157,7 @@ func (fs *FS) isWritten(ino Ino) bool {
 	return ok && n.writers > 0
 }
 
-// Flush is called at every close(2). A failure of an upload in the background is
+// Flush is called at every close(2) of a file that may be written to. A failure of an upload in the background is
 // reported here once. With CloseBucket it waits until the file is in the bucket.
 func (fs *FS) Flush(ctx context.Context, fh uint64) error {
 	h, err := fs.handle(fh)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,8 +21,8 @@ type scan struct {
 	look   writeback.Listing
 	dir    Ino
 	folder layout.Folder
-	// first: the directory was not listed before.
-	first bool
+	// first: the directory was not listed before. along: nor did it have a name.
+	first, along bool
 	// flight is what waits for it; nil for a look at one name.
 	flight *flight
 	began  time.Time
@@ -42,10 +43,13 @@ func (fs *FS) scan(dir Ino) (*scan, error) {
 	if s.folder, err = fs.folder(fs.Index, dir); err == nil {
 		n, err = fs.Index.Inode(dir)
 	}
+	s.first = n.Dir != nil && !n.Dir.Listed
+	if err == nil && s.first {
+		s.along, err = fs.Index.Empty(dir)
+	}
 	if err != nil {
 		s.look.End()
 	}
-	s.first = n.Dir != nil && !n.Dir.Listed
 	return s, notExist(err)
 }
 
@@ -135,7 +139,7 @@ func (s *scan) merge(ctx context.Context, page objstore.Page) error {
 				return err
 			}
 			for _, f := range batch {
-				if vacant && !s.seen[f.entry.Name] {
+				if vacant && !f.entry.Self && !s.seen[f.entry.Name] {
 					err = s.enterAbsent(c, f)
 				} else {
 					err = s.enter(c, f)
@@ -148,6 +152,9 @@ func (s *scan) merge(ctx context.Context, page objstore.Page) error {
 		})
 		if err != nil {
 			return err
+		}
+		if s.along {
+			s.flight.advance(s.fs)
 		}
 	}
 	return nil
@@ -171,14 +178,15 @@ func (s *scan) found(key string, obj objstore.Object) found {
 	return f
 }
 
-// vacant reports whether the index has none of the names of a batch, and knows none of its
-// keys. Then nothing has to be looked up for each of them, which is most of the work.
+// vacant reports whether the index has none of the names of a batch, and knows none of
+// their keys; the directory's own marker does not count. Then nothing has to be looked up for each of them, which is most of the work.
 func (s *scan) vacant(c *change, batch []found) (bool, error) {
-	first, last := batch[0], batch[0]
-	for _, f := range batch {
-		if f.entry.Self {
-			return false, nil
-		}
+	others := slices.DeleteFunc(slices.Clone(batch), func(f found) bool { return f.entry.Self })
+	if len(others) == 0 {
+		return true, nil
+	}
+	first, last := others[0], others[0]
+	for _, f := range others {
 		first.key, last.key = min(first.key, f.key), max(last.key, f.key)
 		first.entry.Name, last.entry.Name = min(first.entry.Name, f.entry.Name), max(last.entry.Name, f.entry.Name)
 	}

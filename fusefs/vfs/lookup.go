@@ -48,42 +48,5 @@ func (fs *FS) Forget(ino Ino, _ uint64) {
 		nd.forgotten = true
 	}
 	fs.mu.Unlock()
-	if err := fs.bury(ino); err != nil {
-		fs.Log.Warn("an unlinked inode stays", "inode", uint64(ino), "error", err)
-	}
-}
-
-// bury removes an unlinked inode that nobody has open. One with a write under way stays
-// for its end.
-func (fs *FS) bury(ino Ino) error {
-	var file uint64
-	err := fs.Index.Update(func(tx *index.Tx) error {
-		n, err := tx.Inode(ino)
-		if err != nil || n.Nlink > 0 || fs.isOpen(ino) {
-			return notExist(err)
-		}
-		if n.Of != 0 && n.Placed != "" {
-			return nil // a member goes with its object
-		}
-		c, err := tx.Content(ino)
-		if err != nil {
-			return err
-		}
-		file = c.File
-		if n.Sending != "" {
-			n.Size = 0
-			if err := tx.PutContent(ino, index.Content{}); err != nil {
-				return err
-			}
-			return tx.PutInode(n)
-		}
-		if err := tx.ClearDirty(ino); err != nil {
-			return err
-		}
-		return tx.DeleteInode(ino)
-	})
-	if err != nil || file == 0 {
-		return err
-	}
-	return fs.discard(ino, file)
+	fs.graves.add(fs, ino)
 }

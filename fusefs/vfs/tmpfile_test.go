@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"objvol/fusefs/vfs"
 	"objvol/objstore/memory"
@@ -38,6 +40,10 @@ func (v *volume) contentFiles() int {
 // A file without a name is a file to who has it open, and nothing to anyone else, the
 // bucket included. It goes with its last handle, whatever comes last, or with a crash.
 func TestTmpfile(t *testing.T) {
+	synctest.Test(t, testTmpfile)
+}
+
+func testTmpfile(t *testing.T) {
 	bucket := memory.New(memory.Options{})
 	dir := t.TempDir()
 	v := open(t, bucket, dir)
@@ -59,6 +65,7 @@ func TestTmpfile(t *testing.T) {
 	other, fh := v.tmpfile(vfs.Root, "the other order")
 	v.Forget(other, 1)
 	v.Release(fh)
+	time.Sleep(time.Second) // what is forgotten goes together
 	for _, ino := range []vfs.Ino{ino, other} {
 		if _, _, err := v.GetAttr(t.Context(), ino); !errors.Is(err, vfs.ErrNotExist) {
 			t.Errorf("inode %d after its end: %v", ino, err)
@@ -71,6 +78,7 @@ func TestTmpfile(t *testing.T) {
 	lost, _ := v.tmpfile(vfs.Root, "lost in a crash")
 	v.close()
 	v = open(t, bucket, dir)
+	defer v.close()
 	if _, _, err := v.GetAttr(t.Context(), lost); !errors.Is(err, vfs.ErrNotExist) || v.contentFiles() != 0 {
 		t.Errorf("after a crash: %v, %d content files", err, v.contentFiles())
 	}

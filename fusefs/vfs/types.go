@@ -83,6 +83,8 @@ type OpenResult struct {
 	Backing int32
 	// Direct: they come to us although other handles have Backing; what is mapped does not.
 	Direct bool
+	// NoFlush: a close of the handle has nothing to say, and need not be told.
+	NoFlush bool
 }
 
 // Statfs are the numbers of statfs(2).

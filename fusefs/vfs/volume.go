@@ -95,6 +95,7 @@ type FS struct {
 	hidden    hiddenKeys
 	long      longDirs
 
+	graves     graves
 	peeks      peeks
 	walks      walks
 	neighbours chan struct{} // bounds the files under way that nobody asked for yet
