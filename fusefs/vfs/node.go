@@ -34,8 +34,8 @@ type node struct {
 	// head is the end of what was written in sequence from the beginning of the file, told the
 	// one at which the write-back wants to know of it. mu protects them.
 	head, told int64
-	// streaming: the file is sent while it is written.
-	streaming atomic.Bool
+	// streamed is when a part of the file was last sent because it grew, in Unix nanoseconds.
+	streamed atomic.Int64
 
 	transfers transfers
 	held      atomic.Int32 // those for whom the content is not evicted (hold)

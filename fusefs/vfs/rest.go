@@ -6,8 +6,8 @@ import (
 )
 
 // A file that is open for writing is sent when it rests: at its close, at fsync, after
-// restIdle without a write, and at the latest restMost after it first differed, unless it is
-// sent while it is written.
+// restIdle without a write, and at the latest restMost after it first differed, or after the
+// last part of it was sent while it is written.
 const (
 	restIdle = 5 * time.Second
 	restMost = time.Minute
@@ -27,7 +27,7 @@ func (n *node) rested(now time.Time) bool {
 	if since == 0 {
 		return false
 	}
-	if now.Sub(time.Unix(0, n.lastWrite.Load())) < restIdle && (n.streaming.Load() || now.Sub(time.Unix(0, since)) < restMost) {
+	if now.Sub(time.Unix(0, n.lastWrite.Load())) < restIdle && now.Sub(time.Unix(0, max(since, n.streamed.Load()))) < restMost {
 		return false
 	}
 	n.differsSince.Store(0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"time"
 
 	"objvol/fusefs/cache"
 	"objvol/fusefs/index"
@@ -71,7 +72,7 @@ func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
 	written, err := f.WriteAt(data, off)
 	if written > 0 {
 		err := fs.wrote(nd, n, c, off, int64(written))
-		fs.grown(nd, off, int64(written))
+		fs.wroteOn(nd, off, int64(written))
 		return written, err
 	}
 	if c.File != file {
@@ -123,10 +124,10 @@ func (fs *FS) begun(nd *node, off, length int64) (index.Inode, index.Content, er
 	return n, c, err
 }
 
-// grown tells the write-back how far a file was written in sequence, so that it can be sent
+// wroteOn tells the write-back how far a file was written in sequence, so that it can be sent
 // while it is written. With the store on this disk that would save nothing. The caller holds
 // nd.mu.
-func (fs *FS) grown(nd *node, off, length int64) {
+func (fs *FS) wroteOn(nd *node, off, length int64) {
 	if off > nd.head || fs.LocalStore {
 		return
 	}
@@ -134,8 +135,9 @@ func (fs *FS) grown(nd *node, off, length int64) {
 		return
 	}
 	var streaming bool
-	nd.told, streaming = fs.wb.Grown(nd.ino, nd.head)
-	nd.streaming.Store(streaming)
+	if nd.told, streaming = fs.wb.Grown(nd.ino, nd.head); streaming {
+		nd.streamed.Store(time.Now().UnixNano())
+	}
 }
 
 // partGrains is how many grains a part of an upload has: random writes leave no more ranges

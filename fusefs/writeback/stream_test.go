@@ -148,6 +148,17 @@ func TestStreamOfAChangedFile(t *testing.T) {
 				v.pourOn(fh, 20*p, upper)
 			}, map[string]string{"a": whole + upper}, 20, 40,
 		},
+		"restless": {
+			func(v *volume, fh uint64) {
+				for range 100 {
+					time.Sleep(time.Second)
+					write(0, "X")(v, fh)
+				}
+				v.wantObject(b4(v), "v/a", "X"+whole[1:])
+			},
+			map[string]string{"a": "X" + whole[1:]},
+			1, 100,
+		},
 		"resting": {func(v *volume, fh uint64) { time.Sleep(20 * time.Second); v.pourOn(fh, 20*p, upper) }, map[string]string{"a": whole + upper}, 20, 40},
 	} {
 		for _, closed := range []bool{true, false} {
