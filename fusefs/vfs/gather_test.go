@@ -3,6 +3,7 @@ package vfs_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -142,4 +143,40 @@ func TestScatteredReadsAmidChanges(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMemoryOfScatteredReadsIsBounded: of many files together.
+func TestMemoryOfScatteredReadsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const files, reads, most = 24, 60, 8 << 20
+		content := pattern(6 << 20)
+		b := bucketOf(t, memory.Options{})
+		for i := range files {
+			b.Set(fmt.Sprintf("v/big%d", i), content, objstore.Attributes{})
+		}
+		s := &slow{Bucket: b, first: int64(len(content))}
+		v := open(t, s, t.TempDir())
+		defer v.close()
+		for i := range files {
+			fh, err := v.open(fmt.Sprintf("big%d", i), 0, 0)
+			want(t, err)
+			defer v.Release(fh)
+			buf := make([]byte, 4096)
+			for j := range int64(reads) {
+				off := j%2*(7<<19) + (1+j)*20<<10 // to and fro
+				if n, err := v.Read(context.Background(), fh, off, buf); err != nil || !bytes.Equal(buf[:n], content[off:off+4096]) {
+					t.Fatalf("4 KiB at %d: %d, %v", off, n, err)
+				}
+			}
+		}
+		fetched := s.asked.Load()
+		if n := fetched - v.State().CacheBytes; n > most || n == 0 {
+			t.Errorf("%d bytes of %d are in memory", n, fetched)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := v.State().CacheBytes; n < fetched {
+			t.Errorf("%d bytes are recorded of %d", n, fetched)
+		}
+	})
 }
