@@ -51,11 +51,11 @@ func (n Inode) stripped() Inode {
 // Members returns the members of an inode, ascending, the group's record included; none if
 // it has none.
 func (r reader) Members(ino Ino) ([]Ino, error) {
+	list, err := r.from.list(tagMember, ino)
 	var members []Ino
-	err := r.walk(inoKey(tagMember, ino), inoKey(tagMember, ino+1), func(key, _ []byte) (bool, error) {
-		members = append(members, inoAt(key, 9))
-		return true, nil
-	})
+	for _, m := range list {
+		members = append(members, inoAt([]byte(m), 0))
+	}
 	return members, err
 }
 
@@ -74,7 +74,7 @@ func (tx *Tx) group(n *Inode) error {
 	switch {
 	case n.Of != 0:
 		*n = n.stripped()
-		return tx.put(memberKey(n.Of, n.Ino), nil)
+		return tx.putListed(tagMember, n.Of, memberKey(n.Of, n.Ino))
 	case n.Link != "":
 		return tx.put(textKey(tagGroup, n.Link), binary.AppendUvarint(nil, uint64(n.Ino)))
 	}
@@ -91,7 +91,7 @@ func (tx *Tx) Ungroup(ino Ino) error {
 	case err != nil:
 		return err
 	case n.Of != 0:
-		return tx.drop(memberKey(n.Of, ino))
+		return tx.dropListed(tagMember, n.Of, memberKey(n.Of, ino))
 	case n.Link == "":
 		return nil
 	}

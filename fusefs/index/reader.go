@@ -25,8 +25,9 @@ type source interface {
 	get(key []byte) ([]byte, error)
 	// iterate walks the records in [lower, upper). The caller closes what it gets.
 	iterate(lower, upper []byte) (*pebble.Iterator, error)
-	// names returns the places where an inode is entered, which nobody changes.
-	names(ino Ino) ([]Name, error)
+	// list returns what follows the inode in the keys of its records of a tag, ascending.
+	// Nobody changes it.
+	list(tag byte, ino Ino) ([]string, error)
 }
 
 // load reads the record at key.
@@ -150,9 +151,9 @@ func (r reader) Empty(parent Ino) (bool, error) {
 }
 
 // Names returns every place where an inode is entered, ordered by parent and name; of one
-// with members those of each of them. Nobody changes what it returns.
+// with members those of each of them.
 func (r reader) Names(ino Ino) ([]Name, error) {
-	names, err := r.from.names(ino)
+	names, err := r.ownNames(ino)
 	if err != nil || len(names) > 0 {
 		return names, err
 	}
@@ -166,10 +167,25 @@ func (r reader) Names(ino Ino) ([]Name, error) {
 			break
 		}
 		var more []Name
-		more, err = r.from.names(m)
+		more, err = r.ownNames(m)
 		names = append(names, more...)
 	}
 	return names, err
+}
+
+func (r reader) ownNames(ino Ino) ([]Name, error) {
+	list, err := r.from.list(tagBack, ino)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	names := make([]Name, len(list))
+	for i, at := range list {
+		if len(at) < 8 {
+			return nil, fmt.Errorf("index: names of %d: %w", ino, errMalformed)
+		}
+		names[i] = Name{Parent: inoAt([]byte(at[:8]), 0), Name: at[8:]}
+	}
+	return names, nil
 }
 
 // Content returns where the bytes of a file are; the zero Content if nothing is recorded.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -31,7 +33,7 @@ func TestRecentAgainstPebble(t *testing.T) {
 				ino := inos[r.IntN(len(inos))]
 				name := fmt.Sprint(r.IntN(30))
 				var err error
-				switch r.IntN(7) {
+				switch r.IntN(8) {
 				case 0:
 					ino = tx.NewIno()
 					inos = append(inos, ino)
@@ -50,6 +52,8 @@ func TestRecentAgainstPebble(t *testing.T) {
 					}
 				case 5:
 					err = tx.Enter(Root, name, ino)
+				case 6:
+					err = tx.PutInode(Inode{Ino: tx.NewIno(), Nlink: 1, Of: inos[r.IntN(2)%len(inos)]})
 				default:
 					err = sameAsPebble(tx.reader, x, (*overlay)(tx), ino, name)
 				}
@@ -102,10 +106,15 @@ func sameAsPebble(r reader, x *Index, tx *overlay, ino Ino, name string) error {
 			return fmt.Errorf("%q: got %q, want %q", key, got, want)
 		}
 	}
-	want, err := walkNames(from, ino)
-	got, err2 := r.from.names(ino)
-	if err := errors.Join(err, err2); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
-		return fmt.Errorf("names of %d: got %v, want %v, %w", ino, got, want, err)
+	for _, tag := range []byte{tagBack, tagMember} {
+		want, err := walkList(from, tag, ino, math.MaxInt)
+		got, err2 := r.from.list(tag, ino)
+		if err := errors.Join(err, err2); err != nil {
+			return err
+		}
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("%c of %d: got %q, want %q", tag, ino, got, want)
+		}
 	}
 	return nil
 }

@@ -1,10 +1,9 @@
 package index
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -53,60 +52,60 @@ func (s *store) iterate(lower, upper []byte) (*pebble.Iterator, error) {
 	return s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 }
 
-// names keeps the names of an inode under what their records' keys begin with, which is
-// the key of no record.
-func (s *store) names(ino Ino) ([]Name, error) {
-	key := inoKey(tagBack, ino)
+// list keeps a list under what the keys of its records begin with, which is the key of no
+// record.
+func (s *store) list(tag byte, ino Ino) ([]string, error) {
+	key := inoKey(tag, ino)
 	value, known, changes := s.recent.get(s.number, key)
 	if known {
-		return decodeNames(value)
+		return decodeList(value)
 	}
-	names, err := walkNames(s, ino)
+	list, err := walkList(s, tag, ino, math.MaxInt)
 	if err == nil {
-		s.recent.put(s.number, key, appendNames(nil, names), changes)
+		s.recent.put(s.number, key, appendList(nil, list), changes)
 	}
-	return names, err
+	return list, err
 }
 
-// walkNames reads the names of an inode from their records.
-func walkNames(from source, ino Ino) ([]Name, error) {
-	var names []Name
-	err := reader{from: from}.walk(inoKey(tagBack, ino), inoKey(tagBack, ino+1), func(key, _ []byte) (bool, error) {
-		if len(key) < 17 {
-			return false, errMalformed
-		}
-		names = append(names, Name{Parent: inoAt(key, 9), Name: string(key[17:])})
-		return true, nil
+// listMost is how many there are in a list, at most, that is changed in memory.
+const listMost = 64
+
+// short returns a list unless it is long.
+func (s *store) short(tag byte, ino Ino) (list []string, ok bool, err error) {
+	value, known, _ := s.recent.get(s.number, inoKey(tag, ino))
+	if known {
+		list, err = decodeList(value)
+	} else {
+		list, err = walkList(s, tag, ino, listMost)
+	}
+	return list, len(list) < listMost, err
+}
+
+// walkList reads a list from its records, at most so many.
+func walkList(from source, tag byte, ino Ino, most int) ([]string, error) {
+	var list []string
+	err := reader{from: from}.walk(inoKey(tag, ino), inoKey(tag, ino+1), func(key, _ []byte) (bool, error) {
+		list = append(list, string(key[9:]))
+		return len(list) < most, nil
 	})
-	return names, err
+	return list, err
 }
 
-func appendNames(b []byte, names []Name) []byte {
-	for _, n := range names {
-		b = appendString(binary.AppendUvarint(b, uint64(n.Parent)), n.Name)
+func appendList(b []byte, list []string) []byte {
+	for _, s := range list {
+		b = appendString(b, s)
 	}
 	return b
 }
 
-func decodeNames(b []byte) ([]Name, error) {
+func decodeList(b []byte) ([]string, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
-	names := make([]Name, 0, 1)
+	list := make([]string, 0, 1)
 	d := decoder{b: b}
 	for len(d.b) > 0 {
-		names = append(names, Name{Parent: Ino(d.uvarint()), Name: d.string()})
+		list = append(list, d.string())
 	}
-	return names, d.done()
-}
-
-// compareNames orders names as their records are.
-func compareNames(a, b Name) int {
-	if a.Parent != b.Parent {
-		if a.Parent < b.Parent {
-			return -1
-		}
-		return 1
-	}
-	return bytes.Compare([]byte(a.Name), []byte(b.Name))
+	return list, d.done()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -19,16 +20,28 @@ type Tx struct {
 	batch   *pebble.Batch
 	indexed bool
 	// written are the records that were written, byKey where they are if they are many, and
-	// named the names of the inodes that got or lost one.
+	// listed the lists that changed.
 	written []written
 	byKey   map[string]int
-	named   map[Ino][]Name
+	listed  map[listed]list
 	// first and last are the inode numbers that were given out here, 0 for none: of those
 	// from the first to the last nothing was recorded before.
 	first, last Ino
-	// many: EnterNew was used, whose names are not in named.
+	// many: EnterNew was used, whose names are not in listed.
 	many bool
 	err  error // the first that a method without an error met: it discards the transaction
+}
+
+// listed are an inode's names or its members.
+type listed struct {
+	tag byte
+	ino Ino
+}
+
+// list is one of them. Of a long one only the records are changed.
+type list struct {
+	all  []string
+	long bool
 }
 
 // written is a record that a transaction has written.
@@ -141,17 +154,17 @@ func (o *overlay) meets(lower, upper []byte) bool {
 	})
 }
 
-func (o *overlay) names(ino Ino) ([]Name, error) {
-	if names, ok := o.named[ino]; ok {
-		return names, nil
-	}
-	if o.isNew(ino) {
-		if o.many {
-			return walkNames(o, ino)
-		}
+func (o *overlay) list(tag byte, ino Ino) ([]string, error) {
+	l, changed := o.listed[listed{tag, ino}]
+	switch {
+	case changed && !l.long:
+		return l.all, nil
+	case changed, o.isNew(ino) && o.many:
+		return walkList(o, tag, ino, math.MaxInt)
+	case o.isNew(ino):
 		return nil, nil
 	}
-	return o.index.store.names(ino)
+	return o.index.store.list(tag, ino)
 }
 
 // begin announces what is about to be committed, and end what was.
@@ -160,8 +173,8 @@ func (tx *Tx) begin() {
 	for _, w := range tx.written {
 		s.recent.begin(s.number, w.key)
 	}
-	for ino := range tx.named {
-		s.recent.begin(s.number, inoKey(tagBack, ino))
+	for l := range tx.listed {
+		s.recent.begin(s.number, inoKey(l.tag, l.ino))
 	}
 }
 
@@ -170,8 +183,8 @@ func (tx *Tx) end(committed bool) {
 	for _, w := range tx.written {
 		s.recent.end(s.number, w.key, w.value, committed && w.keep)
 	}
-	for ino, names := range tx.named {
-		s.recent.end(s.number, inoKey(tagBack, ino), appendNames(nil, names), committed)
+	for l, list := range tx.listed {
+		s.recent.end(s.number, inoKey(l.tag, l.ino), appendList(nil, list.all), committed && !list.long)
 	}
 	if committed && tx.first != 0 && tx.first == tx.last {
 		// Of an inode alone it is known, too, what there is not.
@@ -226,36 +239,52 @@ func (tx *Tx) clear(key []byte) error {
 	return tx.drop(key)
 }
 
-// putName records that an inode is entered at a place.
-func (tx *Tx) putName(ino Ino, at Name) error {
-	names, err := tx.from.names(ino)
-	if err != nil {
-		return err
-	}
-	i, there := slices.BinarySearchFunc(names, at, compareNames)
-	if !there {
-		tx.setNames(ino, slices.Insert(slices.Clone(names), i, at))
-	}
-	return tx.put(backKey(ino, at.Parent, at.Name), nil)
+// putListed writes a record that is one of a list, and dropListed deletes it.
+func (tx *Tx) putListed(tag byte, ino Ino, key []byte) error {
+	return errors.Join(tx.put(key, nil), tx.relist(tag, ino, func(all []string) []string {
+		i, there := slices.BinarySearch(all, string(key[9:]))
+		if there {
+			return all
+		}
+		return slices.Insert(all, i, string(key[9:]))
+	}))
 }
 
-// dropName records that it is not any more.
-func (tx *Tx) dropName(ino Ino, at Name) error {
-	names, err := tx.from.names(ino)
-	if err != nil {
-		return err
-	}
-	if i, there := slices.BinarySearchFunc(names, at, compareNames); there {
-		tx.setNames(ino, slices.Delete(slices.Clone(names), i, i+1))
-	}
-	return tx.drop(backKey(ino, at.Parent, at.Name))
+func (tx *Tx) dropListed(tag byte, ino Ino, key []byte) error {
+	return errors.Join(tx.drop(key), tx.relist(tag, ino, func(all []string) []string {
+		i, there := slices.BinarySearch(all, string(key[9:]))
+		if !there {
+			return all
+		}
+		return slices.Delete(all, i, i+1)
+	}))
 }
 
-func (tx *Tx) setNames(ino Ino, names []Name) {
-	if tx.named == nil {
-		tx.named = make(map[Ino][]Name)
+// relist changes a list in memory.
+func (tx *Tx) relist(tag byte, ino Ino, change func(all []string) []string) error {
+	l, known := tx.listed[listed{tag, ino}]
+	switch {
+	case known:
+	case (*overlay)(tx).isNew(ino):
+		l.long = tx.many // what EnterNew entered is not in it
+	default:
+		short, ok, err := tx.index.store.short(tag, ino)
+		if err != nil {
+			return err
+		}
+		l = list{slices.Clone(short), !ok}
 	}
-	tx.named[ino] = names
+	if !l.long {
+		l.all = change(l.all)
+	}
+	if l.long = l.long || len(l.all) >= listMost; l.long {
+		l.all = nil
+	}
+	if tx.listed == nil {
+		tx.listed = make(map[listed]list)
+	}
+	tx.listed[listed{tag, ino}] = l
+	return nil
 }
 
 // number gives out the next number of the index's counter.
@@ -321,7 +350,7 @@ func (tx *Tx) Enter(parent Ino, name string, ino Ino) error {
 	case err == nil && e.ino == ino:
 		return nil
 	case err == nil:
-		err = errors.Join(tx.dropName(e.ino, Name{parent, name}), tx.countName(parent, e.ino, false))
+		err = errors.Join(tx.dropListed(tagBack, e.ino, backKey(e.ino, parent, name)), tx.countName(parent, e.ino, false))
 	case errors.Is(err, ErrNotFound):
 		// The counter begins at 2.
 		e.cookie, err = tx.number()+1, nil
@@ -333,7 +362,7 @@ func (tx *Tx) Enter(parent Ino, name string, ino Ino) error {
 	return errors.Join(
 		tx.put(key, appendEntry(nil, e)),
 		tx.put(orderKey(parent, e.cookie), appendOrder(nil, ino, name)),
-		tx.putName(ino, Name{parent, name}),
+		tx.putListed(tagBack, ino, backKey(ino, parent, name)),
 		tx.countName(parent, ino, true))
 }
 
@@ -347,7 +376,7 @@ func (tx *Tx) Remove(parent Ino, name string) error {
 	return errors.Join(
 		tx.drop(key),
 		tx.drop(orderKey(parent, e.cookie)),
-		tx.dropName(e.ino, Name{parent, name}),
+		tx.dropListed(tagBack, e.ino, backKey(e.ino, parent, name)),
 		tx.countName(parent, e.ino, false))
 }
 
