@@ -20,6 +20,7 @@ const (
 // change is a transaction of the index that remembers whom to tell after its commit.
 type change struct {
 	*index.Tx
+	wb    *writeback.Writeback
 	now   time.Time
 	dirty map[Ino]time.Duration
 	after []func()
@@ -27,7 +28,7 @@ type change struct {
 
 // change runs a transaction and, if it was committed, tells the write-back.
 func (fs *FS) change(fn func(c *change) error) error {
-	c := &change{now: coarseNow()}
+	c := &change{wb: fs.wb, now: coarseNow()}
 	err := fs.Index.Update(func(tx *index.Tx) error {
 		c.Tx = tx
 		return fn(c)
@@ -81,8 +82,12 @@ func (c *change) touchDir(ino Ino) error {
 	if n.Mtime.Equal(c.now) && n.AttrGen > n.PlacedAttrGen {
 		return nil
 	}
+	retimed := c.wb.Retimed(n)
 	n.Mtime, n.Ctime = c.now, c.now
 	n.AttrGen++
+	if retimed != nil {
+		c.do(func() { retimed(n.AttrGen) })
+	}
 	return c.put(n, settleDir)
 }
 

@@ -40,7 +40,7 @@ func (w *Writeback) settles(tx *index.Tx, t task) (bool, error) {
 	if err != nil || step.Action != Nothing {
 		return false, err
 	}
-	return true, errors.Join(tx.ClearDirty(t.ino), w.sentAll(tx, t.ino))
+	return true, w.sentAll(tx, t.ino)
 }
 
 // placement is what the bucket was found, or made, to hold of an inode.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"objvol/fusefs/vfs"
 	"objvol/fusefs/writeback"
 	"objvol/objstore"
@@ -289,6 +291,66 @@ func TestSyncDir(t *testing.T) {
 		if !slices.Equal(got, []string{"v/d/", "v/d/in", "v/d/new"}) {
 			t.Errorf("the bucket has %q", got)
 		}
+	})
+}
+
+// awaitTick returns when the kernel's clock for the times of files has moved. It is not the
+// bubble's.
+func awaitTick(t *testing.T) {
+	t.Helper()
+	var first, now unix.Timespec
+	for began := true; now == first; began = false {
+		if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now); err != nil {
+			t.Fatal(err)
+		}
+		if began {
+			first = now
+		}
+	}
+}
+
+// fsync of a directory does not wait for the times that changes of its names gave it, but
+// for all else of its attributes. The times follow.
+func TestSyncDirTimes(t *testing.T) {
+	t.Parallel()
+	b := memory.New(memory.Options{})
+	bubble(t, b, func(v *volume) {
+		v.mkdir("d")
+		v.write("d/f", "x")
+		v.drain()
+		a, err := v.stat("d")
+		v.must(err)
+		fh := v.next.Add(1)
+		v.must(v.OpenDir(v.t.Context(), a.Ino, 0, fh))
+		defer v.ReleaseDir(fh)
+		syncs := func(what string, want ...string) {
+			v.t.Helper()
+			b.Forget()
+			v.must(v.FsyncDir(v.t.Context(), fh))
+			got := mutations(b)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				v.t.Errorf("%s: fsync sent %q, not %q", what, got, want)
+			}
+		}
+		was := b.Snapshot()["v/d/"].Metadata["mtime"]
+		for range 3 {
+			awaitTick(t)
+			v.unlink("d/f")
+			v.write("d/f", "y")
+			syncs("a file instead of another", "put v/d/f")
+		}
+		time.Sleep(5 * time.Second)
+		if now := b.Snapshot()["v/d/"].Metadata["mtime"]; now == was {
+			t.Error("the directory's time did not follow")
+		}
+		mode := uint32(0o700)
+		v.write("d/g", "z")
+		_, _, err = v.SetAttr(v.t.Context(), a.Ino, vfs.SetAttr{Mode: &mode}, vfs.Caller{})
+		v.must(err)
+		v.unlink("d/f")
+		syncs("a change of its mode", "delete v/d/f", "put v/d/", "put v/d/g")
+		syncs("nothing")
 	})
 }
 

@@ -123,7 +123,8 @@ func (w *Writeback) reached(want index.Inode) (bool, error) {
 }
 
 // SyncDir waits until the names of a directory are in the bucket as they are now: what
-// was created, renamed or removed in it before the call.
+// was created, renamed or removed in it before the call, and its attributes but for the
+// times that this gave it.
 func (w *Writeback) SyncDir(ctx context.Context, dir index.Ino) error {
 	n, err := w.Index.Inode(dir)
 	if errors.Is(err, index.ErrNotFound) {
@@ -163,6 +164,10 @@ func (w *Writeback) syncNames(ctx context.Context, dir index.Ino, f layout.Folde
 			return false
 		}
 		isName := func(at index.Name) bool { return at.Parent == dir }
+		if there, err := w.isThere(n); err != nil || there {
+			failed = err
+			return err == nil
+		}
 		if ino == dir || f.Holds(n.Placed) || slices.ContainsFunc(names, isName) {
 			inside = append(inside, ino)
 		}
@@ -177,6 +182,18 @@ func (w *Writeback) syncNames(ctx context.Context, dir index.Ino, f layout.Folde
 		}
 	}
 	return nil
+}
+
+// isThere reports whether a directory is in the bucket, but for times that its names gave it.
+func (w *Writeback) isThere(n index.Inode) (bool, error) {
+	if n.Dir == nil || n.Placed == "" || !w.dirTimes.alone(n) {
+		return false, nil
+	}
+	key, err := KeyOf(w.Index, w.Layout, n)
+	if errors.Is(err, index.ErrNotFound) {
+		return false, nil
+	}
+	return n.Placed == key, err
 }
 
 // syncDeletes waits for the deletion of keys directly in a directory.

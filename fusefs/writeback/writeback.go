@@ -44,6 +44,8 @@ type Writeback struct {
 	Config
 	sched   *schedule
 	touched *touched
+	// dirTimes are the directories that wait only to be given their times.
+	dirTimes dirTimes
 	// resolved are the keys with an unfinished write whose end was looked up since.
 	resolved sync.Map // key -> struct{}
 	begun    begun
@@ -69,7 +71,7 @@ func New(c Config) *Writeback {
 		c.Workers = DefaultWorkers
 	}
 	c.PartSize = cmp.Or(c.PartSize, DefaultPartSize)
-	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched()}
+	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched(), dirTimes: dirTimes{gens: make(map[index.Ino]uint64)}}
 	w.streams.all, w.streams.places = make(map[index.Ino]*stream), make(chan struct{}, streamsAtOnce)
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
@@ -359,7 +361,7 @@ func (w *Writeback) settled(tx *index.Tx, t task) error {
 	if t.key != "" {
 		err = errors.Join(tx.Spare(t.key), forgetGone(tx, t.key))
 	} else {
-		err = errors.Join(tx.ClearDirty(t.ino), w.sentAll(tx, t.ino))
+		err = w.sentAll(tx, t.ino)
 	}
 	if err != nil {
 		return err
@@ -372,8 +374,12 @@ func (w *Writeback) settled(tx *index.Tx, t task) error {
 	return nil
 }
 
-// sentAll forgets the writes of an inode that needs no more.
+// sentAll takes an inode that needs no more out of the queue, and forgets its writes.
 func (w *Writeback) sentAll(tx *index.Tx, ino index.Ino) error {
+	w.dirTimes.forget(ino)
+	if err := tx.ClearDirty(ino); err != nil {
+		return err
+	}
 	n, err := tx.Inode(ino)
 	if errors.Is(err, index.ErrNotFound) || err == nil && n.Sending == "" {
 		return nil
