@@ -36,6 +36,7 @@ func TestDeleteMany(t *testing.T) {
 				filled(v, b, 300)
 				for i := range 300 {
 					v.unlink(fmt.Sprintf("d/%03d", i))
+					v.Asked()
 					time.Sleep(time.Millisecond)
 				}
 				v.rmdir("d")

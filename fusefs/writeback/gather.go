@@ -15,7 +15,7 @@ const gatherQuiet = 30 * time.Millisecond
 
 // gather is when doomed keys go together: when there are as many as a batch holds, when for
 // a while none has come, when one has waited for long, when somebody waits for one, or when
-// in a drain there is nothing else to do.
+// there is nothing else to do that could doom more.
 type gather struct {
 	most   int       // keys of a batch; below 2 each goes alone
 	latest time.Time // when the latest was doomed
@@ -51,10 +51,15 @@ func (s *schedule) gatheredLocked(now time.Time) time.Time {
 		return first
 	}
 	turn := s.turnLocked(first)
-	if turn.After(now) || s.hurry > 0 && s.running == 0 && len(s.due)+len(s.patient) == 0 || len(s.doomed) >= s.gather.most {
+	if turn.After(now) || len(s.doomed) >= s.gather.most || s.running == 0 && !s.othersLocked(now) {
 		return turn
 	}
 	return latest(turn, earliest(first.Add(gatherMost), s.gather.latest.Add(gatherQuiet)))
+}
+
+// othersLocked reports whether there are tasks that are not keys to be deleted, and due.
+func (s *schedule) othersLocked(now time.Time) bool {
+	return len(s.due) > 0 && !s.due.first().due.After(now) || len(s.patient) > 0 && !s.patient.first().due.After(now)
 }
 
 // takeDoomedLocked hands out the keys that are due, and if they fill no batch those that

@@ -49,8 +49,10 @@ func TestGather(t *testing.T) {
 		wantKeys(t, s, 4*time.Millisecond, "a")
 		done("a", "b", "c", "d", "e")
 
-		// A few at a time, for long.
+		// A few at a time, for long, from work that goes on.
 		s.together(100)
+		s.need(inodeTask(1))
+		wantNext(t, s, inodeTask(1), 0)
 		const files, every = 55, 20 * time.Millisecond // for a little less than gatherMost+settleDelete
 		var all []string
 		go func() {
@@ -64,6 +66,17 @@ func TestGather(t *testing.T) {
 		}
 		wantKeys(t, s, gatherMost+settleDelete, all...)
 		done(all...)
+
+		// They do not wait for more when that work is over.
+		for _, key := range []string{"a", "b"} {
+			s.add(keyTask(key), in(0))
+		}
+		go func() {
+			time.Sleep(10 * time.Millisecond)
+			s.done(inodeTask(1))
+		}()
+		wantKeys(t, s, 10*time.Millisecond, "b", "a")
+		done("a", "b")
 
 		// Somebody waits for one.
 		doom("a")

@@ -148,6 +148,6 @@ func (w *Writeback) abandon(tx *index.Tx, key string, ino index.Ino) error {
 		return err
 	}
 	k.Owner, k.Foreign = 0, index.Foreign{}
-	w.Doomed(key)
+	w.sched.add(keyTask(key), time.Now())
 	return errors.Join(tx.PutKey(k), tx.Doom(key))
 }
