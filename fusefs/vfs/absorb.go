@@ -263,6 +263,7 @@ func (fs *FS) changePassed(nd *node, fn func(f *cache.File) error) error {
 	if _, _, err := fs.begun(nd, 0, math.MaxInt64); err != nil {
 		return err
 	}
+	nd.told = math.MaxInt64 // its size does not tell what was written
 	f, done, err := nd.open(fs.Cache, p.file)
 	if err != nil {
 		return err

@@ -32,7 +32,8 @@ type node struct {
 	granted int64
 
 	// head is the end of what was written in sequence from the beginning of the file, told the
-	// one at which the write-back wants to know of it. mu protects them.
+	// one at which the write-back wants to know of it, or of the size of a passed file. mu
+	// protects them.
 	head, told int64
 	// streamed is when a part of the file was last sent because it grew, in Unix nanoseconds.
 	streamed atomic.Int64

@@ -72,6 +72,27 @@ func (fs *FS) lookBehind(now time.Time) {
 		if err := fs.look(ino); err != nil && !errors.Is(err, ErrNotExist) {
 			fs.Log.Warn("a content file was not looked at", "inode", uint64(ino), "error", err)
 		}
+		fs.grewUnseen(ino)
+	}
+}
+
+// grewUnseen tells the write-back that a passed file is written to and has grown, so that it
+// can be sent while it is written. With the store on this disk that would save nothing.
+func (fs *FS) grewUnseen(ino Ino) {
+	if fs.LocalStore || !fs.isWritten(ino) {
+		return
+	}
+	nd := fs.acquire(ino)
+	defer fs.release(nd)
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	n, err := fs.Index.Inode(ino)
+	if err != nil || nd.phase == nil || n.Size < nd.told {
+		return
+	}
+	var streaming bool
+	if nd.told, streaming = fs.wb.GrownUnseen(ino, n.Size); streaming {
+		nd.streamed.Store(time.Now().UnixNano())
 	}
 }
 

@@ -214,7 +214,7 @@ func (u uploads) Part(ino Ino, gen uint64, r extent.Range) (writeback.Part, erro
 	var f *cache.File
 	var done func()
 	if err == nil {
-		f, done, err = nd.open(u.fs.Cache, c.File)
+		f, done, err = u.fs.openToSend(nd, n, c)
 	}
 	if err != nil {
 		u.fs.release(nd)

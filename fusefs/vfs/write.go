@@ -212,7 +212,11 @@ func (fs *FS) truncate(ino Ino, size int64) error {
 		return ErrInvalid
 	}
 	if fs.isPassed(ino) {
-		return fs.changePassed(nd, func(f *cache.File) error { return f.Truncate(size) })
+		err := fs.changePassed(nd, func(f *cache.File) error { return f.Truncate(size) })
+		if size == 0 {
+			nd.told = 0 // from here on it does
+		}
+		return err
 	}
 	if n, _, err = fs.begun(nd, min(size, n.Size), math.MaxInt64); err != nil {
 		return err

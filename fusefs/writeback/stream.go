@@ -33,7 +33,9 @@ import (
 //
 // The content of a part is final if nobody writes to it from the moment when it is told of
 // (Grown) to that when the file is opened to be sent as a whole; each write says what it
-// changes before it does (Rewritten). Both are called with the lock of the file held.
+// changes before it does (Rewritten). Both are called with the lock of the file held. Of a
+// file that programs write to behind our back (GrownUnseen) no write is told: the sums of its
+// parts, made of what was sent, are compared with the file in the end.
 
 const (
 	// streamParts is how many parts must be written before a stream begins.
@@ -71,6 +73,7 @@ type stream struct {
 	gen     uint64 // of the content
 	key     string
 	nonce   string
+	unseen  bool          // its writes are not told
 	foreign index.Foreign // written before done is closed
 
 	ctx    context.Context // ends when the stream is given up
@@ -91,6 +94,7 @@ type stream struct {
 type streamed struct {
 	piece
 	part  objstore.Part
+	sum   uint64
 	begun bool
 	sent  bool
 	stale bool // written to since it was claimed
@@ -103,6 +107,15 @@ const never = math.MaxInt64
 // well behind is probably final. It returns the end from which on the next call is of use,
 // and whether the file is being sent. It does not block.
 func (w *Writeback) Grown(ino index.Ino, end int64) (next int64, streaming bool) {
+	return w.grown(ino, end, false)
+}
+
+// GrownUnseen is Grown for a file whose writes are not told: it has so many bytes.
+func (w *Writeback) GrownUnseen(ino index.Ino, size int64) (next int64, streaming bool) {
+	return w.grown(ino, size, true)
+}
+
+func (w *Writeback) grown(ino index.Ino, end int64, unseen bool) (next int64, streaming bool) {
 	w.streams.mu.Lock()
 	s := w.streams.all[ino]
 	w.streams.mu.Unlock()
@@ -111,10 +124,10 @@ func (w *Writeback) Grown(ino index.Ino, end int64) (next int64, streaming bool)
 		if end < first {
 			return first, false
 		}
-		if s = w.newStream(ino); s == nil {
+		if s = w.newStream(ino, unseen); s == nil {
 			return never, false
 		}
-	} else if n, err := w.Index.Inode(ino); err != nil || !w.fits(n, s) {
+	} else if n, err := w.Index.Inode(ino); err != nil || !w.fits(n, s) || unseen != s.unseen {
 		w.dropStream(s)
 		return end + w.PartSize, false
 	}
@@ -132,7 +145,7 @@ func (w *Writeback) fits(n index.Inode, s *stream) bool {
 }
 
 // newStream begins a stream, nil if the file cannot have one.
-func (w *Writeback) newStream(ino index.Ino) *stream {
+func (w *Writeback) newStream(ino index.Ino, unseen bool) *stream {
 	caps := w.Bucket.Capabilities()
 	if !caps.SetAttributes || !caps.ConditionalComplete || w.setsNone.Load() || w.ctx.Err() != nil {
 		return nil
@@ -150,7 +163,7 @@ func (w *Writeback) newStream(ino index.Ino) *stream {
 		return nil
 	}
 	s := &stream{
-		ino: ino, gen: n.Gen, key: key, nonce: newNonce(n.AttrGen) + earlyMark,
+		ino: ino, gen: n.Gen, key: key, unseen: unseen, nonce: newNonce(n.AttrGen) + earlyMark,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.ctx, s.giveUp = context.WithCancel(w.ctx)
@@ -207,6 +220,9 @@ func (w *Writeback) Rewritten(ino index.Ino, off, n int64) {
 	w.streams.mu.Unlock()
 	if s == nil {
 		return
+	}
+	if s.unseen {
+		return // it is compared
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -371,14 +387,14 @@ func (w *Writeback) sendStreamed(ctx context.Context, s *stream, one piece) erro
 	if s.isEnding() {
 		return nil // who ends it sends the rest, more at once
 	}
-	part, err := w.uploadStreamed(ctx, s, one)
+	part, sum, err := w.uploadStreamed(ctx, s, one)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &s.parts[one.number-1]
 	if p.stale {
 		return nil
 	}
-	p.part, p.sent = part, err == nil
+	p.part, p.sum, p.sent = part, sum, err == nil
 	return err
 }
 
@@ -388,17 +404,25 @@ func (s *stream) isEnding() bool {
 	return s.ending
 }
 
-func (w *Writeback) uploadStreamed(ctx context.Context, s *stream, one piece) (part objstore.Part, err error) {
+func (w *Writeback) uploadStreamed(ctx context.Context, s *stream, one piece) (part objstore.Part, sum uint64, err error) {
 	c, err := w.Files.Part(s.ino, s.gen, one.Range)
 	if err != nil {
-		return part, err
+		return part, sum, err
 	}
-	body := objstore.Section{R: beatingPart{c, &w.pulse}, Offset: one.Off, Length: one.Len()}
+	section := objstore.Section{R: beatingPart{c, &w.pulse}, Offset: one.Off, Length: one.Len()}
+	var body objstore.Body = section
+	summed := summedBody{Body: section}
+	if s.unseen {
+		body = &summed
+	}
 	err = w.request(ctx, func(ctx context.Context) (err error) {
 		part, err = w.Bucket.UploadPart(ctx, s.key, s.up.ID, one.number, body)
 		return err
 	})
-	return part, errors.Join(err, c.Close())
+	if err == nil && s.unseen {
+		sum = summed.sum()
+	}
+	return part, sum, errors.Join(err, c.Close())
 }
 
 // beatingPart is a part that tells when it is read.
@@ -427,6 +451,9 @@ func (w *Writeback) putStream(ctx context.Context, j *job, c Content) (objstore.
 	w.forgetStream(s) // what changes from here on the content tells
 	if s.err != nil || c.Gen() != s.gen || c.Size() <= w.putSize() {
 		return objstore.Object{}, &unsentError{errNoStream}
+	}
+	if err := s.compare(c); err != nil {
+		return objstore.Object{}, &unsentError{err}
 	}
 	s.used, j.foreign = true, s.foreign
 	all, known := s.rest(c.Size(), w.PartSize)
