@@ -104,7 +104,12 @@ bench: measure ## the tables of a volume beside a local directory and a client o
 
 .PHONY: bench-full
 bench-full: EXTENT = -full
-bench-full: measure ## the same with the rows that take long
+bench-full: export PATH := $(CURDIR)/.tools/bin:$(PATH)
+bench-full: measure ## the same with the rows that take long, and what make peers has built
+
+.PHONY: peers
+peers: setup ## rclone for bench-full, into .tools/bin; geesefs, goofys, juicefs and s3fs are taken from the PATH
+	GOBIN=$(CURDIR)/.tools/bin CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' github.com/rclone/rclone@v1.75.1
 
 .PHONY: measure
 measure: setup minio # ROWS selects rows by name, PEERS other filesystems (^$$ is none); only tables go to stdout

@@ -92,3 +92,11 @@ func TestStamps(t *testing.T) {
 		t.Errorf("%d bytes were seen", s.offset-partSize)
 	}
 }
+
+func TestPlainEnvironment(t *testing.T) {
+	t.Parallel()
+	got := plain([]string{"PATH=/bin", "AWS_CA_BUNDLE=/ca.pem", "HOME=/", "OBJVOL_CACHE_SIZE=1"})
+	if want := []string{"PATH=/bin", "HOME=/"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

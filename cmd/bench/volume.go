@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,7 +60,7 @@ func (v *volume) mount(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), cmd.Env...)
+	cmd.Env = append(plain(os.Environ()), cmd.Env...)
 	cmd.Dir = "/"
 	if v.process, err = startProcess(cmd); err != nil {
 		return err
@@ -68,6 +70,13 @@ func (v *volume) mount(ctx context.Context) (err error) {
 		return errors.Join(fmt.Errorf("mount %s: %w; see %s", v.fs.name, err, v.log), detach(v.at.dir))
 	}
 	return nil
+}
+
+// plain leaves out of an environment what would tell a filesystem of another store.
+func plain(env []string) []string {
+	return slices.DeleteFunc(env, func(variable string) bool {
+		return strings.HasPrefix(variable, "AWS_") || strings.HasPrefix(variable, "OBJVOL_")
+	})
 }
 
 // awaitMount returns when the directory is another filesystem's.
