@@ -48,17 +48,33 @@ func volumeOn(t *testing.T, bucket objstore.Bucket) *vfs.FS {
 // test ends.
 func volumeIn(t *testing.T, bucket objstore.Bucket, dir string, change ...func(*vfs.Config)) (*vfs.FS, func()) {
 	t.Helper()
-	lay, err := layout.New("v/")
+	fs, x, err := openVolume(t.Context(), bucket, dir, change...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	closed := sync.OnceFunc(func() {
+		fs.Close()
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(closed)
+	return fs, closed
+}
+
+// openVolume is volumeIn for who has no test.
+func openVolume(ctx context.Context, bucket objstore.Bucket, dir string, change ...func(*vfs.Config)) (*vfs.FS, *index.Index, error) {
+	lay, err := layout.New("v/")
+	if err != nil {
+		return nil, nil, err
 	}
 	x, err := index.Open(filepath.Join(dir, "index"), index.Options{})
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	c, err := cache.Open(filepath.Join(dir, "data"))
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, errors.Join(err, x.Close())
 	}
 	cfg := vfs.Config{
 		Index: x, Cache: c, Bucket: bucket, Layout: lay, Log: slog.New(slog.DiscardHandler),
@@ -69,18 +85,11 @@ func volumeIn(t *testing.T, bucket objstore.Bucket, dir string, change ...func(*
 	for _, fn := range change {
 		fn(&cfg)
 	}
-	fs, err := vfs.New(t.Context(), cfg)
+	fs, err := vfs.New(ctx, cfg)
 	if err != nil {
-		t.Fatal(errors.Join(err, x.Close()))
+		return nil, nil, errors.Join(err, x.Close())
 	}
-	closed := sync.OnceFunc(func() {
-		fs.Close()
-		if err := x.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(closed)
-	return fs, closed
+	return fs, x, nil
 }
 
 // blockedFile is a name in the filesystem that blocked returns. Reading it waits for a

@@ -1,6 +1,9 @@
 package index
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // Passed says of a content file that the kernel was given it, to read and write it without
 // asking. Programs may have it open or mapped since, also after the process that gave it.
@@ -10,11 +13,15 @@ type Passed struct {
 	// Open: it may be changed by others than us. It is committed before it can be, and is
 	// false again when nobody is left who could.
 	Open bool
+	// Followed is the modification time of the content file that the inode's time follows
+	// already, whatever was set since; zero for none. It is kept while Open is set.
+	Followed time.Time
 }
 
 const (
 	passedVersion = 1
 	flagOpen      = 1
+	flagFollowed  = 2
 )
 
 func appendPassed(b []byte, p Passed) []byte {
@@ -22,13 +29,24 @@ func appendPassed(b []byte, p Passed) []byte {
 	if p.Open {
 		flags |= flagOpen
 	}
-	return binary.AppendUvarint(append(b, passedVersion, flags), p.File)
+	followed := p.Open && !p.Followed.IsZero()
+	if followed {
+		flags |= flagFollowed
+	}
+	b = binary.AppendUvarint(append(b, passedVersion, flags), p.File)
+	if followed {
+		b = appendTime(b, p.Followed)
+	}
+	return b
 }
 
 func decodePassed(b []byte) (Passed, error) {
 	d := decode(b, passedVersion)
 	flags := d.byte()
 	p := Passed{Open: flags&flagOpen != 0, File: d.uvarint()}
+	if flags&flagFollowed != 0 {
+		p.Followed = d.time()
+	}
 	return p, d.done()
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"testing"
+	"time"
 )
 
 func TestPassed(t *testing.T) {
@@ -16,7 +17,10 @@ func TestPassed(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	want := map[Ino]Passed{3: {File: 1 << 60, Open: true}, 4: {File: 5}}
+	want := map[Ino]Passed{
+		3: {File: 1 << 60, Open: true}, 4: {File: 5},
+		7: {File: 8, Open: true, Followed: time.Unix(-1, 999_999_999).UTC()},
+	}
 	err = x.Update(func(tx *Tx) error {
 		for ino, p := range want {
 			if err := tx.PutPassed(ino, p); err != nil {

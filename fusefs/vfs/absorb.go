@@ -137,18 +137,24 @@ func (fs *FS) takeOver(nd *node, p *passed, st cache.Stat) error {
 		if c, err = tx.Content(nd.ino); err != nil {
 			return err
 		}
-		n.Size, n.Mtime = st.Size, coarseNow()
-		if !st.Mtime.Equal(cache.Marked) {
+		switch {
+		case st.Mtime.Equal(cache.Marked):
+			n.Mtime = coarseNow()
+		case !st.Mtime.Equal(p.followed) || st.Size != n.Size:
 			n.Mtime = st.Mtime
 		}
+		n.Size = st.Size
 		n.Ctime = latest(n.Ctime, n.Mtime, st.Ctime)
 		whole(&c, n.Size)
-		return errors.Join(tx.PutInode(n), tx.PutContent(nd.ino, c))
+		record := p.record(p.open)
+		record.Followed = st.Mtime
+		return errors.Join(tx.PutInode(n), tx.PutContent(nd.ino, c), tx.PutPassed(nd.ino, record))
 	})
 	if err != nil {
 		return err
 	}
 	p.seen, p.taken = st, true
+	p.followed = st.Mtime
 	fs.opens.changes.Add(1)
 	fs.set(func() { p.pause = 0 })
 	fs.account(n, c)

@@ -30,7 +30,7 @@ type Passer interface {
 const passedSpare = 256 << 20
 
 // passed is what is known of a content file that the kernel was given, now or before. Who
-// changes it holds node.mu and FS.mu, who reads it one of them; taken, seen and sums need node.mu alone.
+// changes it holds node.mu and FS.mu, who reads it one of them; taken, followed, seen and sums need node.mu alone.
 type passed struct {
 	file uint64 // its generation; immutable
 	// phase: the inode is open in this way.
@@ -44,11 +44,18 @@ type passed struct {
 	// than the file.
 	stale bool
 
-	taken bool          // absorb found changes whose bytes are not counted yet
-	sums  index.Sums    // of what is being sent; Gen is 0 for none
-	seen  cache.Stat    // size and modification time when absorb last looked
-	next  time.Time     // when to look again
-	pause time.Duration // between the last look and the next
+	taken bool // absorb found changes whose bytes are not counted yet
+	// followed is index.Passed.Followed.
+	followed time.Time
+	sums     index.Sums    // of what is being sent; Gen is 0 for none
+	seen     cache.Stat    // size and modification time when absorb last looked
+	next     time.Time     // when to look again
+	pause    time.Duration // between the last look and the next
+}
+
+// record is what the index has to know. The caller holds the lock of its node.
+func (p *passed) record(open bool) index.Passed {
+	return index.Passed{File: p.file, Open: open, Followed: p.followed}
 }
 
 // phase is an inode's use by the kernel, from its first open to its last release.
@@ -247,7 +254,7 @@ func (fs *FS) pass(nd *node, n index.Inode, c index.Content, to Passer) (err err
 			p.phase = true
 			fs.passed[nd.ino] = p
 		})
-		return tx.PutPassed(nd.ino, index.Passed{File: p.file, Open: p.open})
+		return tx.PutPassed(nd.ino, p.record(p.open))
 	})
 	if err != nil {
 		to.Release(ph.id)
@@ -303,7 +310,7 @@ func (fs *FS) intend(nd *node, p *passed, direct bool) error {
 			return err
 		}
 		err := fs.Index.Update(func(tx *index.Tx) error {
-			return errors.Join(unsame(tx, nd.ino), tx.PutPassed(nd.ino, index.Passed{File: p.file, Open: true}))
+			return errors.Join(unsame(tx, nd.ino), tx.PutPassed(nd.ino, p.record(true)))
 		})
 		if err != nil {
 			return err

@@ -49,7 +49,7 @@ func (fs *FS) settle(nd *node, p *passed) error {
 			}
 		}
 		err = fs.Index.Update(func(tx *index.Tx) error {
-			return tx.PutPassed(nd.ino, index.Passed{File: p.file})
+			return tx.PutPassed(nd.ino, p.record(false))
 		})
 		if err == nil {
 			fs.set(func() { p.open, p.direct = false, false })
@@ -150,7 +150,7 @@ func (fs *FS) recall() error {
 		n, c, err := fs.content(ino)
 		there := err == nil && c.File == r.File
 		if err = notThere(err); err == nil && there {
-			fs.passed[ino] = &passed{file: r.File, open: r.Open, stale: true, seen: cache.Stat{Size: n.Size, Mtime: cache.Marked}}
+			fs.passed[ino] = &passed{file: r.File, open: r.Open, stale: true, followed: r.Followed, seen: cache.Stat{Size: n.Size, Mtime: cache.Marked}}
 			err = fs.look(ino)
 		}
 		if err == nil && (!there || rebooted) {
