@@ -32,6 +32,9 @@
 // few. Content files are replaced, not cleared: whoever still reads the old one reads
 // what was true when he began.
 //
+// A large file that grows is sent while it is written: write and lookBehind tell the
+// write-back how far, and begun of what changes again (writeback/stream.go).
+//
 // On a full disk a writer waits (room.go): what is clean goes, and the file that is written
 // is sent as it is so far and leaves this host. It goes on in a new content file; at its
 // next upload the store copies what it has.
