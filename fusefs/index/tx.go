@@ -230,24 +230,45 @@ func (tx *Tx) drop(key []byte) error {
 
 // clear drops a record that may not be there. Where that is known, nothing is written.
 func (tx *Tx) clear(key []byte) error {
-	if _, ok := tx.find(key); !ok {
-		s := tx.index.store
-		if value, known, _ := s.recent.get(s.number, key); known && value == nil {
-			return nil
-		}
+	if there, known := tx.isThere(key); known && !there {
+		return nil
 	}
 	return tx.drop(key)
 }
 
+// mark writes a record without a value that may be there. Where that is known, nothing is
+// written.
+func (tx *Tx) mark(key []byte) error {
+	if there, known := tx.isThere(key); known && there {
+		return nil
+	}
+	return tx.put(key, nil)
+}
+
+// isThere tells whether there is a record, if that is known without asking Pebble.
+func (tx *Tx) isThere(key []byte) (there, known bool) {
+	if i, ok := tx.find(key); ok {
+		return tx.written[i].value != nil, true
+	}
+	s := tx.index.store
+	value, known, _ := s.recent.get(s.number, key)
+	return value != nil, known
+}
+
 // putListed writes a record that is one of a list, and dropListed deletes it.
 func (tx *Tx) putListed(tag byte, ino Ino, key []byte) error {
-	return errors.Join(tx.put(key, nil), tx.relist(tag, ino, func(all []string) []string {
-		i, there := slices.BinarySearch(all, string(key[9:]))
-		if there {
+	there := false
+	err := tx.relist(tag, ino, func(all []string) []string {
+		var i int
+		if i, there = slices.BinarySearch(all, string(key[9:])); there {
 			return all
 		}
 		return slices.Insert(all, i, string(key[9:]))
-	}))
+	})
+	if there {
+		return err
+	}
+	return errors.Join(err, tx.put(key, nil))
 }
 
 func (tx *Tx) dropListed(tag byte, ino Ino, key []byte) error {
@@ -394,7 +415,7 @@ func (tx *Tx) PutKey(k Key) error { return tx.put(textKey(tagKey, k.Key), append
 func (tx *Tx) DeleteKey(key string) error { return tx.drop(textKey(tagKey, key)) }
 
 // SetDirty queues an inode to be reconciled.
-func (tx *Tx) SetDirty(ino Ino) error { return tx.put(inoKey(tagDirty, ino), nil) }
+func (tx *Tx) SetDirty(ino Ino) error { return tx.mark(inoKey(tagDirty, ino)) }
 
 // ClearDirty takes an inode out of that queue.
 func (tx *Tx) ClearDirty(ino Ino) error { return tx.clear(inoKey(tagDirty, ino)) }

@@ -169,19 +169,32 @@ func (fs *FS) listTree(ctx context.Context, dir Ino) error {
 		} else if err != nil {
 			return err
 		}
-		var failed error
-		err := fs.Index.Dirents(next, 0, func(d index.Dirent) bool {
-			n, err := fs.Index.Inode(d.Ino)
-			if err == nil && n.Dir != nil {
-				dirs = append(dirs, n.Ino)
-			} else if err != nil && !errors.Is(err, index.ErrNotFound) {
-				failed = err
-			}
-			return failed == nil
-		})
-		if err := errors.Join(err, failed); err != nil {
+		below, err := fs.subdirs(next)
+		if err != nil {
 			return err
 		}
+		dirs = append(dirs, below...)
 	}
 	return nil
+}
+
+// subdirs returns the directories in a directory. It looks no further than to the last:
+// most directories have none.
+func (fs *FS) subdirs(dir Ino) ([]Ino, error) {
+	count, err := fs.Index.Subdirs(dir)
+	if err != nil || count == 0 {
+		return nil, err
+	}
+	var dirs []Ino
+	var failed error
+	err = fs.Index.Dirents(dir, 0, func(d index.Dirent) bool {
+		n, err := fs.Index.Inode(d.Ino)
+		if err == nil && n.Dir != nil {
+			dirs = append(dirs, n.Ino)
+		} else if err != nil && !errors.Is(err, index.ErrNotFound) {
+			failed = err
+		}
+		return failed == nil && uint64(len(dirs)) < count
+	})
+	return dirs, errors.Join(err, failed)
 }
