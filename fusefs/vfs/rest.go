@@ -76,5 +76,6 @@ func (fs *FS) Drain(ctx context.Context) error {
 		return err
 	}
 	fs.tellRested(func(n *node) bool { return n.differsSince.Swap(0) != 0 })
+	fs.buryAll(fs.graves.take()) // what has an inode may have to be fetched before it is deleted
 	return fs.wb.Drain(ctx)
 }
