@@ -460,11 +460,18 @@ func (s *schedule) len() int {
 	return len(s.items)
 }
 
-// dueHeap orders items by when they are due.
+// dueHeap orders items by when they are due. Keys that are due at once, as all are in a
+// drain, come in their order: a listing then shows many that go together.
 type dueHeap []*item
 
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Len() int { return len(h) }
+func (h dueHeap) Less(i, j int) bool {
+	if c := h[i].due.Compare(h[j].due); c != 0 {
+		return c < 0
+	}
+	return h[i].key < h[j].key
+}
+
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].heap, h[j].heap = i, j
