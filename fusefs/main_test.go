@@ -99,6 +99,7 @@ var steps = mounttest.Cases{
 	"read a pattern":        readPattern,
 	"read f":                readF,
 	"write and hold":        writeAndHold,
+	"write synced":          writeSynced,
 	"write g":               writeG,
 	"written by the driver": writtenByDriver,
 	"namespace: hold":       holdInNamespace,

@@ -14,6 +14,7 @@ const (
 	openExcl   = 0o200
 	openTrunc  = 0o1000
 
+	openSynced  = 0o10000 // O_DSYNC, which is a part of O_SYNC
 	openDirect  = 0o40000
 	openNoAtime = 0o1000000
 )
@@ -25,6 +26,9 @@ type handle struct {
 	write bool
 	// direct: written to with O_DIRECT.
 	direct bool
+	// synced: each write waits for the bucket (O_SYNC, O_DSYNC). The kernel asks for that, but
+	// for a handle that comes to us beside others that do not (enter): then calls is set.
+	synced, calls bool
 	// noAtime: reading leaves no access time (O_NOATIME).
 	noAtime bool
 	window  window
@@ -73,6 +77,7 @@ func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) *handle {
 	h := &handle{ino: ino, write: flags&accessMode != readOnly, noAtime: flags&openNoAtime != 0}
 	h.window.most = min(windowMost, fs.CacheSize/8)
 	h.direct = h.write && flags&openDirect != 0
+	h.synced = h.write && flags&openSynced != 0 && !fs.SyncLocal
 	h.node = fs.acquire(ino)
 	h.reported = h.node.failures()
 	fs.mu.Lock()

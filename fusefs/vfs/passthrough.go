@@ -143,7 +143,7 @@ func (fs *FS) enter(h *handle, n index.Inode, flags uint32) (OpenResult, error) 
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
 	if !nd.mediated && nd.phase == nil {
-		if err := fs.choose(nd, n, h.write); err != nil {
+		if err := fs.choose(h, n); err != nil {
 			return OpenResult{}, err
 		}
 	}
@@ -157,15 +157,17 @@ func (fs *FS) enter(h *handle, n index.Inode, flags uint32) (OpenResult, error) 
 		if err := fs.intend(nd, p, h.direct); err != nil {
 			return OpenResult{}, err
 		}
-		r.Direct = !fs.admits(n)
+		r.Direct = !fs.admits(h, n)
+		h.calls = r.Direct && h.synced
 	}
 	fs.opens.passed.Add(1)
 	return r, nil
 }
 
 // choose decides how an inode's bytes are reached that nobody has open. What keeps a file
-// from being passed lets it be mediated. The caller holds nd.mu.
-func (fs *FS) choose(nd *node, n index.Inode, write bool) error {
+// from being passed lets it be mediated. The caller holds h.node.mu.
+func (fs *FS) choose(h *handle, n index.Inode) error {
+	nd := h.node
 	fs.mu.Lock()
 	to := fs.passer
 	fs.mu.Unlock()
@@ -180,7 +182,7 @@ func (fs *FS) choose(nd *node, n index.Inode, write bool) error {
 	switch {
 	case err != nil:
 		return err
-	case n.Size < fs.PassthroughMin, c.File == 0, len(c.Absent(0, n.Size)) > 0, write && !fs.admits(n):
+	case n.Size < fs.PassthroughMin, c.File == 0, len(c.Absent(0, n.Size)) > 0, h.write && !fs.admits(h, n):
 		return nil
 	}
 	if cache.IsSmall(c.File) {
@@ -202,9 +204,10 @@ func (fs *FS) choose(nd *node, n index.Inode, write bool) error {
 	return nil
 }
 
-// admits reports whether a file may be passed for writing.
-func (fs *FS) admits(n index.Inode) bool {
-	if !fs.SyncLocal && n.Size > fs.WrittenMost {
+// admits reports whether a file may be passed to a writer. Of a write that shall wait for the
+// bucket the kernel would tell us nothing.
+func (fs *FS) admits(h *handle, n index.Inode) bool {
+	if h.synced || !fs.SyncLocal && n.Size > fs.WrittenMost {
 		return false
 	}
 	free, _, err := fs.Cache.Free(fs.Reserve)

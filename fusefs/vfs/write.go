@@ -33,6 +33,9 @@ func (fs *FS) Write(ctx context.Context, fh uint64, off int64, data []byte) (int
 			written, err = fs.write(h.node, off, data)
 		}
 	}
+	if err == nil && h.calls {
+		err = fs.Fsync(ctx, fh, false)
+	}
 	return written, err
 }
 
