@@ -1,4 +1,4 @@
-// Command bench measures a volume beside a local directory, the least that FUSE can be over
+// Command bench measures a volume beside a local directory, a plain FUSE loopback of
 // one, a raw client of the store and the other filesystems that are found on the PATH, all
 // on one MinIO of its own and on one disk. It prints tables in Markdown on stdout; make
 // bench runs it. It is no part of the product and knows nothing of its inside: it runs the
@@ -18,7 +18,7 @@
 //
 //	volume.go    a filesystem that is mounted, and its process
 //	peers.go     how each is mounted
-//	fuse.go      the least that FUSE can be, which [objvol/cmd/bench/floor] mounts
+//	fuse.go      the loopback, which [objvol/cmd/bench/floor] mounts
 //	server.go    what MinIO counts
 //	proxy.go     a server that is far away
 //	await.go     when all is in the bucket

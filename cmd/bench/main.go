@@ -163,8 +163,8 @@ func say(out io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(out, format, args...) // nobody reads it then
 }
 
-const notes = `"fuse" is the least that a FUSE filesystem can be, which nothing that is mounted can beat: the local directory
-through a loopback, files passed to the kernel; of large cold files, one that answers from memory.
+const notes = `"fuse" is about what FUSE alone costs: the local directory through a plain loopback in Go, files
+passed to the kernel; of large cold files, a filesystem that answers from memory.
 "returned" is when the program has gone on, "in the bucket" when a plain client listed all of it,
 names and sizes, while the volume stayed mounted. "cold" is a mount without any local state; of the local
 directory, files that have left the page cache, while names stay in memory. "warm" is all local, but not in the
