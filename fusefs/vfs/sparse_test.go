@@ -3,9 +3,13 @@ package vfs_test
 import (
 	"bytes"
 	"errors"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,35 +62,69 @@ func TestClearedIsNotFetched(t *testing.T) {
 }
 
 // TestSparseStaysSparse: holes are known after the content was sent and evicted, and are
-// not fetched with what is read around them.
+// neither fetched with what is read around them nor kept as bytes.
 func TestSparseStaysSparse(t *testing.T) {
-	bucket := bucketOf(t, memory.Options{})
-	dir := t.TempDir()
-	v := open(t, bucket, dir)
-	const far = 8 << 20
-	want(t, v.write("f", 0, []byte("begin"), 0))
-	want(t, v.write("f", far, []byte("end"), 0))
-	v.space("f", far+3, 8192)
-	v.drain()
-	v.space("f", far+3, 8192)
-	v.close()
-	v = open(t, bucket, dir, func(c *vfs.Config) { c.BootID = "another" }) // evicts
-	v.space("f", far+3, 8192)
-	fh, err := v.open("f", syscall.O_RDONLY, 0)
+	synctest.Test(t, func(t *testing.T) {
+		bucket := &slow{Bucket: bucketOf(t, memory.Options{}), first: 1 << 62}
+		dir := t.TempDir()
+		v := open(t, bucket, dir)
+		const far = 8 << 20
+		want(t, v.write("f", 0, []byte("begin"), 0))
+		want(t, v.write("f", far, []byte("end"), 0))
+		v.space("f", far+3, 8192)
+		v.drain()
+		v.space("f", far+3, 8192)
+		v.close()
+		v = open(t, bucket, dir, func(c *vfs.Config) { c.BootID = "another" }) // evicts
+		v.space("f", far+3, 8192)
+		fh, err := v.open("f", syscall.O_RDONLY, 0)
+		want(t, err)
+		defer v.Release(fh)
+		hole, err1 := v.SeekHole(t.Context(), fh, 0)
+		data, err2 := v.SeekData(t.Context(), fh, hole)
+		if err := errors.Join(err1, err2); err != nil || hole != 5 || data != far {
+			t.Errorf("hole at %d, data at %d, error %v", hole, data, err)
+		}
+		wanted := append([]byte("begin"), append(make([]byte, far-5), "end"...)...)
+		for _, when := range []string{"fetched", "in memory", "recorded"} {
+			if when == "recorded" {
+				time.Sleep(time.Second) // so little is read from memory, and recorded a moment later
+				synctest.Wait()
+			}
+			got, err := v.readAll(fh)
+			if err != nil || !bytes.Equal(got, wanted) {
+				t.Errorf("%s: read %d bytes, error %v", when, len(got), err)
+			}
+			if n := bucket.asked.Load(); n != 8 {
+				t.Errorf("%s: %d bytes were asked for", when, n)
+			}
+		}
+		if cached := v.State().CacheBytes; cached != 8 {
+			t.Errorf("%d bytes are in the cache", cached)
+		}
+		v.space("f", far+3, 8192)
+		if n := allocated(t, filepath.Join(dir, "data")); n > 1<<20 {
+			t.Errorf("%d bytes of the disk are used", n)
+		}
+	})
+}
+
+// allocated is what the files in a directory take of the disk, in bytes.
+func allocated(t *testing.T, dir string) (n int64) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			return err
+		}
+		n += st.Blocks * 512
+		return nil
+	})
 	want(t, err)
-	hole, err1 := v.SeekHole(t.Context(), fh, 0)
-	data, err2 := v.SeekData(t.Context(), fh, hole)
-	if err := errors.Join(err1, err2); err != nil || hole != 5 || data != far {
-		t.Errorf("hole at %d, data at %d, error %v", hole, data, err)
-	}
-	got, err := v.readAll(fh)
-	if wanted := append([]byte("begin"), append(make([]byte, far-5), "end"...)...); err != nil || !bytes.Equal(got, wanted) {
-		t.Errorf("read %d bytes, error %v", len(got), err)
-	}
-	if cached := v.State().CacheBytes; cached != 8 {
-		t.Errorf("%d bytes were fetched", cached)
-	}
-	v.Release(fh)
+	return n
 }
 
 // TestCopyFetches: bytes that only the bucket has are fetched to be copied, and no others.
