@@ -61,6 +61,7 @@ var options = []option{
 	value("read-only", parseBool, strconv.FormatBool, func(s *Spec) *bool { return &s.ReadOnly }, "ro"),
 	value("cache-size", parseSize, formatSize, func(s *Spec) *int64 { return &s.CacheSize }, "vfs-cache-max-size"),
 	value("passthrough", parseBool, strconv.FormatBool, func(s *Spec) *bool { return &s.Passthrough }),
+	value("passthrough-new", parseBool, strconv.FormatBool, func(s *Spec) *bool { return &s.PassthroughNew }),
 	value("passthrough-min", parseSize, formatSize, func(s *Spec) *int64 { return &s.PassthroughMin }),
 	word("on-remove", oneOf(OnRemoveKeep, OnRemoveDelete), func(s *Spec) *OnRemove { return &s.OnRemove }),
 }

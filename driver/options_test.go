@@ -60,6 +60,7 @@ func TestResolve(t *testing.T) {
 		{"cache-size=512M", func(s *Spec) { s.CacheSize = 512 << 20 }},
 		{"cache_size=10GiB", func(s *Spec) { s.CacheSize = 10 << 30 }},
 		{"passthrough=off", func(s *Spec) { s.Passthrough = false }},
+		{"passthrough-new", func(s *Spec) { s.PassthroughNew = true }},
 		{"passthrough-min=4k", func(s *Spec) { s.PassthroughMin = 4 << 10 }},
 		{"on-remove=delete", func(s *Spec) { s.OnRemove = OnRemoveDelete }},
 	} {
@@ -140,7 +141,7 @@ func TestResolveRefuses(t *testing.T) {
 // and has a canonical text that reads back as the same.
 func TestOptionsAreComplete(t *testing.T) {
 	want := strings.Fields("access-key access-key-file bucket ca-cert cache-size close credentials-file dir-mode endpoint file-mode gid " +
-		"insecure-skip-verify on-remove passthrough passthrough-min path-style prefix profile read-only region secret-key secret-key-file session-token sync ttl uid")
+		"insecure-skip-verify on-remove passthrough passthrough-min passthrough-new path-style prefix profile read-only region secret-key secret-key-file session-token sync ttl uid")
 	example := map[string]string{
 		"ca-cert": "/ca.pem", "insecure-skip-verify": "true", "access-key-file": "/a", "secret-key-file": "/s", "profile": "p", "credentials-file": "/c", "session-token": "t",
 		"access-key": "k", "bucket": "other", "cache-size": "3M", "close": "bucket", "dir-mode": "0700",

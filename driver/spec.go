@@ -38,6 +38,7 @@ type Spec struct {
 
 	Passthrough    bool  // the kernel reads and writes large files on this host itself
 	PassthroughMin int64 // from which size on, in bytes
+	PassthroughNew bool  // files that are likely to become large, too, from their creation on
 
 	// Given are the options that Create was given, by key in the canonical spelling,
 	// without secrets. What is not here came from the defaults.

@@ -47,7 +47,7 @@ func (request) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (request) Value(any) any { return nil }
 
 func caller(h *fuse.InHeader) vfs.Caller {
-	return vfs.Caller{UID: h.Uid, GID: h.Gid, InGroup: func(gid uint32) bool { return inGroup(h.Pid, gid) }}
+	return vfs.Caller{UID: h.Uid, GID: h.Gid, Thread: h.Pid, InGroup: func(gid uint32) bool { return inGroup(h.Pid, gid) }}
 }
 
 // creator is the caller of an operation that creates something.

@@ -58,7 +58,7 @@ func (mute) CreateUpload(ctx context.Context, _ string, _ objstore.Attributes) (
 	return "", ctx.Err()
 }
 
-func killedVolume(c *vfs.Config) { c.PassthroughMin = 1 }
+func killedVolume(c *vfs.Config) { c.PassthroughMin, c.CreatedRoom = 1, 1 }
 
 // serveUntilKilled serves a volume, whose local state lies beside it, from a process of its
 // own.

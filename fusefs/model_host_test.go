@@ -25,12 +25,13 @@ import (
 
 // host serves a volume to a program, and leaves it and comes back when the program says so.
 type host struct {
-	dir    string // where it is mounted
-	prefix string // of the volume in the bucket
-	bucket objstore.Bucket
-	cache  int64 // in bytes
-	state  string
-	log    hostLog
+	dir     string // where it is mounted
+	prefix  string // of the volume in the bucket
+	bucket  objstore.Bucket
+	cache   int64 // in bytes
+	created int64 // vfs.Config.CreatedRoom
+	state   string
+	log     hostLog
 
 	index   *index.Index
 	fs      *vfs.FS
@@ -153,7 +154,7 @@ func (h *host) arrive(ctx context.Context, fresh bool) error {
 		Index: h.index, Cache: c, Bucket: h.bucket, Layout: lay, Log: h.logger(),
 		Defaults: layout.Defaults{FileMode: 0o644, DirMode: 0o755},
 		TTL:      time.Hour, CacheSize: h.cache, Host: "here", BootID: "boot",
-		PassthroughMin: passthroughMin(),
+		PassthroughMin: passthroughMin(), CreatedRoom: h.created,
 	})
 	if err != nil {
 		return errors.Join(err, h.index.Close())

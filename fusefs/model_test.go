@@ -26,20 +26,22 @@ var (
 // modelKinds are hosts with stores, by what they cannot do.
 var modelKinds = map[string]hostKind{
 	"full":  {cache: 1 << 30},
-	"tight": {cache: 10_000}, // nothing that is in the bucket stays here
+	"new":   {cache: 1 << 30, created: 1}, // what is created is passed, too
+	"tight": {cache: 10_000},              // nothing that is in the bucket stays here
 	"files": {cache: 1 << 30, store: memory.Options{Without: objstore.Capabilities{FileAndDirectory: true, ListMetadata: true}}},
 	"poor":  {cache: 1 << 30, store: memory.Options{Without: objstore.Capabilities{ListMetadata: true, CopyPart: true, ConditionalDelete: true}}},
 }
 
 // hostKind is a kind of host.
 type hostKind struct {
-	store memory.Options
-	cache int64 // the size of its cache
+	store   memory.Options
+	cache   int64 // the size of its cache
+	created int64 // vfs.Config.CreatedRoom
 }
 
 // host returns one with an empty bucket, that mounts on dir.
 func (k hostKind) host(dir string) *host {
-	return &host{dir: dir, prefix: "v/", bucket: memory.New(k.store), cache: k.cache}
+	return &host{dir: dir, prefix: "v/", bucket: memory.New(k.store), cache: k.cache, created: k.created}
 }
 
 // TestModel does random programs on a mount and on a local directory: every result, the

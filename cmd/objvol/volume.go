@@ -92,6 +92,7 @@ func (h *host) openVolume(ctx context.Context, spec driver.Spec) (_ *volume, err
 		BootID:      h.boot,
 
 		PassthroughMin: passthroughMin(spec),
+		CreatedRoom:    createdRoom(spec),
 	})
 	if err != nil {
 		return nil, err
@@ -107,6 +108,18 @@ func passthroughMin(spec driver.Spec) int64 {
 		return 0
 	}
 	return max(1, spec.PassthroughMin)
+}
+
+// newFilesRoom is how many bytes of the local disk must be free for new files to be passed to
+// the kernel, which asks nobody when it fills it.
+const newFilesRoom = 8 << 30
+
+// createdRoom is vfs.Config.CreatedRoom: 0 is never.
+func createdRoom(spec driver.Spec) int64 {
+	if !spec.PassthroughNew {
+		return 0
+	}
+	return newFilesRoom
 }
 
 // mount mounts the volume on a directory.

@@ -222,10 +222,14 @@ func (fs *FS) mark(nd *node, p *passed) error {
 	})
 }
 
-// flush writes what is mapped to the disk before mark does, which holds a lock.
+// flush writes what is mapped to the disk before mark does, which holds a lock; a file that
+// nobody can change any more needs neither.
 func (fs *FS) flush(nd *node) error {
 	if !fs.mayDiffer(nd.ino) {
 		return nil
+	}
+	if err := notThere(fs.look(nd.ino)); err != nil {
+		return err
 	}
 	nd.mu.RLock()
 	defer nd.mu.RUnlock()

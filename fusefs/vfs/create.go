@@ -70,9 +70,12 @@ func (fs *FS) Create(ctx context.Context, parent Ino, name string, mode, openFla
 	h := fs.newHandle(fh, e.Ino, openFlags)
 	h.node.wroteTo()
 	n.Ino = e.Ino
-	r, err := fs.enter(h, n, openFlags|openNoAtime)
+	r, err := fs.enterCreated(h, n, openFlags|openNoAtime, who.Thread)
 	if err != nil {
 		fs.dropHandle(fh)
+	}
+	if r.Backing != 0 {
+		e.AttrTTL = 0 // hard-cases 20
 	}
 	return e, r, err
 }

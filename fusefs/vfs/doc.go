@@ -48,7 +48,8 @@
 // which stays until it is proven that nobody is left who could change it (settle.go). While
 // it stands, content file and index are compared by every operation that depends on either,
 // and after a crash. A passed content file is neither replaced by another writer's version
-// nor evicted.
+// nor evicted. Where the volume wants it, a new file is passed too if it is likely to become large
+// and there is room for it (created.go): while it is open it can leave this host in no part.
 //
 // # Names and freshness
 //

@@ -24,6 +24,9 @@ type node struct {
 	// (passthrough.go). mu protects them.
 	mediated bool
 	phase    *phase
+	// created: it was created by the thread maker, and not closed since. mu protects them.
+	created bool
+	maker   uint32
 	// sent is the highest generation of which an upload was begun: a write to it makes
 	// the next one. mu protects it.
 	sent uint64

@@ -172,20 +172,23 @@ func (fs *FS) choose(h *handle, n index.Inode) error {
 	to := fs.passer
 	fs.mu.Unlock()
 	nd.mediated = true
-	if to == nil || fs.PassthroughMin == 0 || !isRegular(n) || n.Size < fs.PassthroughMin {
+	if to == nil || fs.PassthroughMin == 0 || !isRegular(n) || n.Size < fs.PassthroughMin && !nd.created {
 		return nil
 	}
 	if err := fs.absorb(nd); err != nil {
 		return err
 	}
+	before := n.Size
 	n, c, err := fs.content(nd.ino)
 	switch {
 	case err != nil:
 		return err
-	case n.Size < fs.PassthroughMin, c.File == 0, len(c.Absent(0, n.Size)) > 0, h.write && !fs.admits(h, n):
+	case n.Size == 0 && !fs.passesEmpty(h, before):
+		return nil
+	case n.Size > 0 && (n.Size < fs.PassthroughMin || c.File == 0), len(c.Absent(0, n.Size)) > 0, h.write && !fs.admits(h, n):
 		return nil
 	}
-	if cache.IsSmall(c.File) {
+	if c.File == 0 || cache.IsSmall(c.File) {
 		// The kernel cannot be given a part of a file.
 		if c, err = fs.localFile(nd, c, cache.SmallMost+1); err == nil {
 			c, err = fs.recordFile(nd, c)
@@ -334,6 +337,7 @@ func (fs *FS) intend(nd *node, p *passed, direct bool) error {
 // holds nd.mu.
 func (fs *FS) endPhase(nd *node) {
 	nd.mediated = false
+	fs.judge(nd)
 	p, ph := fs.passedOf(nd.ino), nd.phase
 	if ph == nil {
 		if p != nil {

@@ -66,6 +66,9 @@ func (fs *FS) findSame(nd *node, n index.Inode, c index.Content, f io.ReaderAt, 
 	if p.file != c.File || p.direct || n.Size < sumLeast || n.Gen == n.PlacedGen || !c.Resident.Covers(0, n.Size) {
 		return c, nil
 	}
+	if n.Placed == "" && !p.open {
+		return c, nil // there is no object yet, and nobody writes at this moment
+	}
 	now, err := sumsOf(f, n, n.Gen)
 	if err != nil {
 		return c, err

@@ -31,7 +31,7 @@ func (fs *FS) Tmpfile(ctx context.Context, parent Ino, mode, openFlags uint32, f
 	if err != nil {
 		return Entry{}, OpenResult{}, err
 	}
-	r, err := fs.enter(fs.newHandle(fh, n.Ino, openFlags), n, openFlags|openNoAtime)
+	r, err := fs.enterCreated(fs.newHandle(fh, n.Ino, openFlags), n, openFlags|openNoAtime, who.Thread)
 	if err != nil {
 		fs.dropHandle(fh)
 	}

@@ -39,6 +39,8 @@ type Caller struct {
 	UID   uint32
 	GID   uint32
 	Umask uint32 // told where something is created
+	// Thread is the number of its thread, 0 where that is not known.
+	Thread uint32
 	// InGroup reports whether a group is among its supplementary ones; nil for none. It
 	// is asked only where that matters.
 	InGroup func(gid uint32) bool

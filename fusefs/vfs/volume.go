@@ -51,6 +51,9 @@ type Config struct {
 	// for the bucket: of what is written through us it is known what has changed
 	// (hard-cases 21). 0 is 1 GiB.
 	WrittenMost int64
+	// CreatedRoom is how many bytes of the local disk must be free, above Reserve, for files to
+	// be passed from their creation on, when nobody knows how large they become. 0 is never.
+	CreatedRoom int64
 	// LocalStore says that the bucket lies on this host, on the disk of the cache: the
 	// space of one is that of the other.
 	LocalStore bool
@@ -84,6 +87,7 @@ type FS struct {
 	passer   Passer          // nil where it takes none
 
 	opens  opens
+	makers makers
 	ledger cache.Ledger
 	evict  chan struct{}
 	// evicting is held while a file is evicted. It is taken before node.mu.
