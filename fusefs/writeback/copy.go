@@ -125,7 +125,8 @@ func (w *Writeback) park(j *job) error {
 // parked records a hidden copy: the inode is placed there, its former key is nobody's.
 func (w *Writeback) parked(tx *index.Tx, j *job, obj objstore.Object, size int64) error {
 	n, err := tx.Inode(j.Ino)
-	if errors.Is(err, index.ErrNotFound) || err == nil && n.Placed != j.From {
+	// One that got members meanwhile has handed its object to one of them.
+	if errors.Is(err, index.ErrNotFound) || err == nil && (n.Placed != j.From || n.HasMembers()) {
 		w.Doomed(j.Key)
 		return errors.Join(tx.PutKey(index.Key{Key: j.Key, ETag: obj.ETag, Size: size}), tx.Doom(j.Key))
 	}

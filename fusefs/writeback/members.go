@@ -155,6 +155,10 @@ func (w *Writeback) dismiss(tx *index.Tx, m index.Inode) error {
 	}
 	if m.Sending == "" {
 		err = errors.Join(err, tx.ClearDirty(m.Ino))
+	} else {
+		// Its last write may be in the bucket: nobody else looks for it.
+		w.Dirty(m.Ino, 0)
+		err = errors.Join(err, tx.SetDirty(m.Ino))
 	}
 	return errors.Join(err, keep(tx, m))
 }

@@ -280,21 +280,11 @@ func (p planner) waitOrPark(ino index.Ino, first task) (Step, error) {
 func (p planner) park(circle map[task]bool) (Step, error) {
 	var lowest index.Inode
 	for t := range circle {
-		if t.key != "" {
-			continue
-		}
-		n, alive, err := p.alive(t.ino)
+		n, movable, err := p.movable(t)
 		if err != nil {
 			return Step{}, err
 		}
-		if !alive || n.Placed == "" || n.Placed == p.layout.Records().Moving(uint64(n.Ino)) {
-			continue
-		}
-		key, err := KeyOf(p, p.layout, n)
-		if err != nil {
-			return Step{}, err
-		}
-		if n.Placed != key && (lowest.Ino == 0 || n.Ino < lowest.Ino) {
+		if movable && (lowest.Ino == 0 || n.Ino < lowest.Ino) {
 			lowest = n
 		}
 	}
@@ -308,6 +298,34 @@ func (p planner) park(circle map[task]bool) (Step, error) {
 		}
 	}
 	return Step{Action: Park, Ino: lowest.Ino, From: lowest.Placed, Key: hidden}, nil
+}
+
+// movable returns the inode whose object can be copied out of the way for a task of a
+// circle: that of an inode which leaves its key, or, for a key that waits for another name
+// to have a copy, that of the removed name.
+func (p planner) movable(t task) (n index.Inode, ok bool, err error) {
+	if t.key != "" {
+		k, known, err := p.Key(t.key)
+		if err != nil || !known || k.Owner == 0 {
+			return n, false, err
+		}
+		if _, kept, err := p.lastCopy(k); err != nil || !kept {
+			return n, false, err
+		}
+		n, err = p.Inode(k.Owner)
+		return n, err == nil && n.Placed == t.key && !p.isHidden(n), err
+	}
+	n, alive, err := p.alive(t.ino)
+	if err != nil || !alive || n.Placed == "" || p.isHidden(n) {
+		return n, false, err
+	}
+	key, err := KeyOf(p, p.layout, n)
+	return n, err == nil && n.Placed != key, err
+}
+
+// isHidden reports whether an inode's object is its hidden copy.
+func (p planner) isHidden(n index.Inode) bool {
+	return n.Placed == p.layout.Records().Moving(uint64(n.Ino))
 }
 
 // blockerOf returns what a task itself waits for. A key that is busy waits for nothing
@@ -354,34 +372,24 @@ func (p planner) planKey(key string) (Step, error) {
 			return Step{}, err
 		}
 		if alive && owner.Placed == key {
-			want, err := KeyOf(p, p.layout, owner)
-			if err != nil || want == key {
+			if want, err := KeyOf(p, p.layout, owner); err != nil || want == key {
 				return Step{}, err
 			}
-			return wait(inodeTask(owner.Ino)), nil
-		}
-		if t, kept, err := p.lastCopy(k); err != nil || kept {
-			return wait(t), err
-		}
-		missing, err := p.incomplete(k, 0)
-		if err != nil {
-			return Step{}, err
-		}
-		if missing {
-			return Step{Action: Rescue, Ino: k.Owner, Key: key}, nil
 		}
 	}
 	if t, kept, err := p.keepsKey(key); err != nil || kept {
 		return wait(t), err
+	}
+	if k.Owner != 0 {
+		if missing, err := p.incomplete(k, 0); err != nil || missing {
+			return Step{Action: Rescue, Ino: k.Owner, Key: key}, err
+		}
 	}
 	return Step{Action: Delete, Key: key, Cond: objstore.Condition{IfMatch: k.ETag}}, nil
 }
 
 // keepsKey returns what must happen before a key may be deleted.
 func (p planner) keepsKey(key string) (task, bool, error) {
-	if strings.HasPrefix(key, p.layout.Records().Prefix()) && !p.layout.IsLong(key) {
-		return task{}, false, nil // a hidden copy lies in no directory
-	}
 	if k, ok, err := p.Key(key); err != nil || !ok {
 		return task{}, false, err
 	} else if k.Owner != 0 {
@@ -392,6 +400,12 @@ func (p planner) keepsKey(key string) (task, bool, error) {
 		if alive && owner.Placed == key {
 			return inodeTask(k.Owner), true, nil
 		}
+		if t, kept, err := p.lastCopy(k); err != nil || kept {
+			return t, kept, err
+		}
+	}
+	if strings.HasPrefix(key, p.layout.Records().Prefix()) && !p.layout.IsLong(key) {
+		return task{}, false, nil // a hidden copy lies in no directory
 	}
 	// Whoever belongs here overwrites it: there is no moment without the name.
 	n, wanted, err := wantedBy(p, p.layout, key)

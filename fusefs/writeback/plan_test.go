@@ -117,6 +117,32 @@ func (s *scene) key(key string, owner index.Ino) {
 	s.must(s.PutKey(index.Key{Key: key, ETag: "etag of " + key, Size: size, Owner: owner}))
 }
 
+// linked makes a file with two names, of which the bucket has the first one's object, and
+// the group's record. It returns the names' members, whose numbers are new ones: small.
+func (s *scene) linked(ino index.Ino, path, placed, other string) (first, second index.Ino) {
+	s.t.Helper()
+	n, m, err := AddName(s.Tx, s.file(ino, path, placed), index.Root, other)
+	s.must(err)
+	record, err := s.Inode(n.Record)
+	s.must(err)
+	record.Placed, record.PlacedGen, record.PlacedAttrGen = s.layout.Records().Link(n.Link), n.Gen, record.AttrGen
+	s.put(record)
+	s.key(record.Placed, record.Ino)
+	first, err = s.Lookup(index.Root, path)
+	s.must(err)
+	return first, m.Ino
+}
+
+// leave ends a member whose name was removed.
+func (s *scene) leave(ino index.Ino) {
+	s.t.Helper()
+	m, err := s.Inode(ino)
+	s.must(err)
+	n, err := New(Config{}).Leave(s.Tx, m)
+	s.must(err)
+	s.put(n)
+}
+
 // worst is a name that no key can have.
 var worst = strings.Repeat("\xff", layout.MaxName)
 
@@ -289,6 +315,18 @@ func TestPlan(t *testing.T) {
 			s.file(5, "a/b", "v/a")
 			s.want(inodeTask(5), Step{Action: Park, Ino: 5, From: "v/a", Key: hidden})
 			s.want(inodeTask(6), wait(inodeTask(5)))
+		},
+		"the newest copy of a removed name is in the way of another one": func(s *scene) {
+			removed, other := s.linked(50, "a", "v/a", "b")
+			s.must(s.Remove(index.Root, "a"))
+			s.leave(removed)
+			s.dir(60, "a", "")
+			s.must(s.Remove(index.Root, "b"))
+			s.enter("a/b", other)
+			moving := s.layout.Records().Moving(uint64(removed))
+			s.want(keyTask("v/a"), wait(inodeTask(other)))
+			s.want(inodeTask(other), Step{Action: Park, Ino: removed, From: "v/a", Key: moving})
+			s.want(inodeTask(60), wait(keyTask("v/a")))
 		},
 		"a file goes before a key below it comes": func(s *scene) {
 			s.file(5, "", "v/a")
