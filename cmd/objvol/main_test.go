@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 		"check more":  checkMore,
 		"write local": writeLocal,
 
+		"pour slowly":  pourSlowly,
 		"fill disk":    fillDisk,
 		"check filled": checkFilled,
 		"go on":        goOn,

@@ -2,28 +2,69 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"objvol/fusefs/mounttest"
 	"objvol/objstore/objstoretest"
 )
 
-// pouring writes 200 MiB slowly to a file of the volume that it is started in, and keeps it
-// open until it is told to go on. What it wrote lies beside the volume.
-const pouring = `
-	head -c 200M /dev/urandom >"$LOCAL/want"
-	exec 3>poured
-	for i in $(seq 0 199); do dd if="$LOCAL/want" bs=1M skip=$i count=1 status=none >&3; sleep 0.02; done
-	echo written; read -r _; exec 3>&-
-	chmod 640 poured; touch -d '2021-03-04 05:06:07.123456789' poured
-	stat -c '%a %Y %s' poured`
+// pouredSize is the size of what pour writes, in bytes.
+const pouredSize = 200 << 20
 
-// poured is the process that runs it.
+// pourSlowly writes a large file slowly, and goes on to write its last byte until it is told
+// to close it: a file that rests is sent as a whole. What it wrote lies beside the volume.
+func pourSlowly(dir string) (err error) {
+	data := make([]byte, pouredSize)
+	rand.NewChaCha8([32]byte{}).Read(data)
+	if err := os.WriteFile(filepath.Join(os.Getenv("LOCAL"), "want"), data, 0o600); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "poured")
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	for at := 0; at < pouredSize && err == nil; at += 1 << 20 {
+		_, err = f.Write(data[at : at+1<<20])
+		time.Sleep(20 * time.Millisecond)
+	}
+	fmt.Println("written")
+	told := make(chan error, 1)
+	go func() {
+		_, err := os.Stdin.Read(make([]byte, 1))
+		told <- err
+	}()
+	for waits := true; waits && err == nil; {
+		select {
+		case err = <-told:
+			waits = false
+		case <-time.After(200 * time.Millisecond):
+			_, err = f.WriteAt(data[pouredSize-1:], pouredSize-1)
+		}
+	}
+	set := time.Unix(1614834367, 123456789)
+	if err := errors.Join(err, f.Close(), os.Chmod(path, 0o640), os.Chtimes(path, set, set)); err != nil {
+		return err
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%o %d %d\n", st.Mode().Perm(), st.ModTime().Unix(), st.Size())
+	return nil
+}
+
+// poured is the process that does it.
 type poured struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
@@ -33,9 +74,8 @@ type poured struct {
 // pour begins to write, and returns when all is written and the file still open.
 func pour(t *testing.T, d *disk, local string) *poured {
 	t.Helper()
-	cmd := exec.CommandContext(within(t, deadline), "sh", "-euc", "cd "+d.dir+"\n"+pouring)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "LOCAL=" + local}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd := mounttest.Command(d.dir, "pour slowly")
+	cmd.Env = append(cmd.Env, "LOCAL="+local)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
