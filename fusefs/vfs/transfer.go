@@ -98,6 +98,13 @@ func (ts *transfers) begun(t *transfer, cancel context.CancelFunc) bool {
 	return t.users > 0
 }
 
+// needs notes that everything below an offset is waited for, or will be.
+func (ts *transfers) needs(t *transfer, until int64) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.need = max(t.need, min(until, t.End))
+}
+
 // wait returns when a transfer has brought everything below an offset, or has ended. With
 // memory it suffices that it is there.
 func (ts *transfers) wait(ctx context.Context, t *transfer, until int64, memory bool) error {
@@ -156,6 +163,9 @@ func (ts *transfers) end(t *transfer, err error) {
 // caller leaves it.
 func (fs *FS) transfer(nd *node, gen uint64, want, more extent.Range) *transfer {
 	t, start := nd.transfers.claim(want, more, gen)
+	// Noted before it runs: what arrives before that is not recorded until more does, and a
+	// body may stand still.
+	nd.transfers.needs(t, want.End)
 	if start {
 		fs.start(nd, t, func() {})
 	}
