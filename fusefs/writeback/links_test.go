@@ -41,6 +41,31 @@ func TestLinkedWhileParked(t *testing.T) {
 	})
 }
 
+// stays watches whether the bucket has a content after every request. What it returns
+// fails the test if it once had not.
+func (v *volume) stays(b *memory.Bucket, content string) (check func()) {
+	var mu sync.Mutex
+	lost := 0
+	b.Inject(memory.Fault{Count: memory.Forever, After: true, Hook: func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, stored := range b.Snapshot() {
+			if string(stored.Data) == content {
+				return
+			}
+		}
+		lost++
+	}})
+	return func() {
+		v.t.Helper()
+		mu.Lock()
+		defer mu.Unlock()
+		if lost > 0 {
+			v.t.Errorf("after %d requests %q was not in the bucket", lost, content)
+		}
+	}
+}
+
 // The newest copy of a file lies where a directory is now in which the file's other name
 // is: neither waits for the other for ever, and the content is in the bucket at any time.
 func TestNewestCopyInTheWayOfItsOtherName(t *testing.T) {
@@ -55,18 +80,7 @@ func TestNewestCopyInTheWayOfItsOtherName(t *testing.T) {
 			bubble(t, b, func(v *volume) {
 				v.write("a", "content")
 				v.drain()
-				var mu sync.Mutex
-				lost := 0
-				b.Inject(memory.Fault{Count: memory.Forever, After: true, Hook: func() {
-					mu.Lock()
-					defer mu.Unlock()
-					for _, stored := range b.Snapshot() {
-						if string(stored.Data) == "content" {
-							return
-						}
-					}
-					lost++
-				}})
+				stays := v.stays(b, "content")
 				v.link("a", "b")
 				v.unlink("a")
 				v.mkdir("a")
@@ -77,11 +91,7 @@ func TestNewestCopyInTheWayOfItsOtherName(t *testing.T) {
 				if left := append(keys(b, ".objvol/volumes/v/moving/"), keys(b, "v/")...); len(left) != 3 {
 					t.Errorf("the bucket has %q", left)
 				}
-				mu.Lock()
-				defer mu.Unlock()
-				if lost > 0 {
-					t.Errorf("after %d requests the content was not in the bucket", lost)
-				}
+				stays()
 			})
 		})
 	}
@@ -111,4 +121,45 @@ func TestUnlinkedNameWhoseWriteWasLost(t *testing.T) {
 			t.Errorf("the bucket has %q", left)
 		}
 	})
+}
+
+// Of a file two names go, the first by a delete whose answer is lost: the other's copy
+// stays until the name that is left has its own.
+func TestNamesGoWhileADeleteIsLost(t *testing.T) {
+	t.Parallel()
+	for first, second := range map[string]string{"a": "b", "b": "a"} {
+		t.Run(first, func(t *testing.T) {
+			t.Parallel()
+			b := memory.New(memory.Options{})
+			bubble(t, b, func(v *volume) {
+				v.write("a", "content")
+				v.link("a", "b")
+				v.drain()
+				v.close()
+				v.open() // the content is not on this host any more
+				stays := v.stays(b, "content")
+				for _, op := range []string{objstore.OpDelete, objstore.OpDeleteMany} {
+					b.Inject(memory.Fault{Op: op, Key: "v/" + first, After: true, Err: objstore.ErrUnavailable})
+				}
+				b.Inject(memory.Fault{Op: objstore.OpPut, Key: "v/c", Count: 3, Err: objstore.ErrUnavailable})
+				v.unlink(first)
+				for range 100 {
+					if _, there := content(b, "v/"+first); !there {
+						break
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				v.link(second, "c")
+				v.unlink(second)
+				time.Sleep(time.Minute)
+				v.drain()
+				v.quiet()
+				stays()
+				v.wantObject(b, "v/c", "content")
+				if left := keys(b, "v/"); len(left) != 2 {
+					t.Errorf("the bucket has %q", left)
+				}
+			})
+		})
+	}
 }

@@ -68,8 +68,9 @@ func (p planner) lastCopy(k index.Key) (task, bool, error) {
 	if err != nil || gone.Of == 0 || gone.Nlink > 0 || gone.IsRecord() {
 		return task{}, false, err
 	}
+	// Another removed name's copy is none to rely on: a delete of it may be under way.
 	whole, err := p.Inode(gone.Of)
-	if errors.Is(err, index.ErrNotFound) || err == nil && whole.Placed != k.Key {
+	if errors.Is(err, index.ErrNotFound) || err == nil && (gone.Placed != k.Key || whole.PlacedGen > gone.PlacedGen) {
 		return task{}, false, nil
 	}
 	if err != nil {

@@ -328,6 +328,25 @@ func TestPlan(t *testing.T) {
 			s.want(inodeTask(other), Step{Action: Park, Ino: removed, From: "v/a", Key: moving})
 			s.want(inodeTask(60), wait(keyTask("v/a")))
 		},
+		"of two removed names neither relies on the other's copy": func(s *scene) {
+			first, second := s.linked(50, "a", "v/a", "b")
+			m, err := s.Inode(second)
+			s.must(err)
+			m.Placed, m.PlacedGen, m.PlacedAttrGen = "v/b", m.Gen, m.AttrGen
+			s.put(m)
+			s.key("v/b", second)
+			whole, err := s.Inode(50)
+			s.must(err)
+			_, third, err := AddName(s.Tx, whole, index.Root, "c")
+			s.must(err)
+			for name, ino := range map[string]index.Ino{"a": first, "b": second} {
+				s.must(s.Remove(index.Root, name))
+				s.leave(ino)
+			}
+			for _, key := range []string{"v/a", "v/b"} {
+				s.want(keyTask(key), wait(inodeTask(third.Ino)))
+			}
+		},
 		"a file goes before a key below it comes": func(s *scene) {
 			s.file(5, "", "v/a")
 			s.dir(6, "a", "")
