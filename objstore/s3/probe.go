@@ -33,6 +33,11 @@ func (b *Bucket) Probe(ctx context.Context, prefix string) (objstore.Capabilitie
 		bucket: b.WithCapabilities(objstore.Capabilities{ConditionalDelete: true, BatchDelete: true, SetAttributes: true, ListMetadata: true}),
 		prefix: prefix + "probe-" + rand.Text() + "/",
 	}
+	// MinIO removes a directory with its last object, and denies what is written into it at
+	// that moment: one object stays until all trials are over.
+	if _, err := p.bucket.Put(ctx, p.key("stays"), objstore.Bytes("x"), objstore.PutOptions{}); err != nil {
+		return objstore.Capabilities{}, errors.Join(fmt.Errorf("probe: %w", err), p.cleanUp(ctx))
+	}
 	var caps objstore.Capabilities
 	trials := []struct {
 		name string
