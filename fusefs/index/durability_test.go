@@ -94,6 +94,15 @@ func TestLogIsSyncedWhenAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("Sync", 1)
+	if err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Sync, with nothing new", 0)
+	update(t, x, func(tx *Tx) error { return tx.PutMeta("last", nil) })
+	if err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Sync after a commit", 1)
 	if err := x.db.Flush(); err != nil { // goes on to the next log
 		t.Fatal(err)
 	}

@@ -59,9 +59,7 @@ func (x *Index) Sync() error {
 	if err := x.failure.get(); err != nil {
 		return err
 	}
-	if err := x.fs.sync(); err != nil {
-		x.failure.set(err)
-	}
+	x.fs.sync()
 	return x.failure.get()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -104,20 +105,23 @@ func (fs *walFS) OpenDir(name string) (vfs.File, error) {
 func (fs *walFS) Unwrap() vfs.FS { return fs.FS }
 
 // sync makes all that was written to logs so far survive a power cut. Of the logs before
-// the current one this was done when they were closed.
-func (fs *walFS) sync() error {
+// the current one this was done when they were closed, and of the current one perhaps by who
+// came before, or is still at it. Its error is the failure of the index.
+func (fs *walFS) sync() {
 	fs.mu.Lock()
 	w := fs.current
 	fs.mu.Unlock()
 	if w == nil {
-		return nil
+		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
-		return nil
+	if w.closed || !w.written.Swap(false) {
+		return
 	}
-	return w.File.SyncData()
+	if err := w.File.SyncData(); err != nil {
+		fs.failure.set(err) // before anybody takes it for synced
+	}
 }
 
 // walFile is a log that is being written.
@@ -125,12 +129,16 @@ type walFile struct {
 	vfs.File
 	fs *walFS
 
+	// written: something was since the last sync began.
+	written atomic.Bool
+
 	mu     sync.Mutex // held over a sync, so that the file is not closed under it
 	closed bool
 }
 
 func (w *walFile) Write(p []byte) (int, error) {
 	n, err := w.File.Write(p)
+	w.written.Store(true)
 	if err != nil {
 		w.fs.failure.park(fmt.Errorf("write to log: %w", err))
 	}

@@ -206,7 +206,8 @@ func (fs *FS) Fsync(ctx context.Context, fh uint64, _ bool) error {
 	return fs.ioError(ctx, fs.wb.Sync(ctx, h.ino))
 }
 
-// syncLocal makes a file's content and then what the index knows of it durable.
+// syncLocal makes a file's content, and what the index knows of it, durable. Nothing is
+// promised of either before both are: they are written at the same time.
 func (fs *FS) syncLocal(n *node) error {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -214,18 +215,17 @@ func (fs *FS) syncLocal(n *node) error {
 	if err != nil {
 		return err
 	}
-	if c.File != 0 {
-		f, done, err := n.open(fs.Cache, c.File)
-		if err != nil {
-			return err
-		}
-		err = f.Sync()
-		done()
-		if err != nil {
-			return err
-		}
+	if c.File == 0 {
+		return fs.Index.Sync()
 	}
-	return fs.Index.Sync()
+	f, done, err := n.open(fs.Cache, c.File)
+	if err != nil {
+		return err
+	}
+	defer done()
+	known := make(chan error, 1)
+	go func() { known <- fs.Index.Sync() }()
+	return errors.Join(f.Sync(), <-known)
 }
 
 // Release ends a handle. An unlinked inode goes when the kernel forgets it, which it asks
