@@ -235,7 +235,7 @@ func (f flipping) Write(p []byte) (int, error) {
 	return f.Conn.Write(damaged)
 }
 
-// The trailer is what protects a body over plain http, so the server must compare it.
+// The checksum is what protects a body over plain http, so the server must compare it.
 func TestDamagedBodyIsRefused(t *testing.T) {
 	cfg := minioConfig(t)
 	good := openMinIO(t)
@@ -257,8 +257,10 @@ func TestDamagedBodyIsRefused(t *testing.T) {
 	t.Cleanup(b.Close)
 
 	body := objstore.Bytes("something precious")
-	if _, err := b.Put(t.Context(), "damaged", body, objstore.PutOptions{}); !errors.Is(err, objstore.ErrUnavailable) {
-		t.Errorf("Put: %v, want unavailable", err)
+	for _, body := range []objstore.Bytes{body, append(body, make([]byte, smallBody)...)} {
+		if _, err := b.Put(t.Context(), "damaged", body, objstore.PutOptions{}); !errors.Is(err, objstore.ErrUnavailable) {
+			t.Errorf("Put of %d bytes: %v, want unavailable", len(body), err)
+		}
 	}
 	if _, err := b.Head(t.Context(), "damaged"); !errors.Is(err, objstore.ErrNotFound) {
 		t.Errorf("Head: %v, want not found", err)

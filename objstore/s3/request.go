@@ -23,8 +23,11 @@ import (
 	"github.com/minio/minio-go/v7/pkg/signer"
 )
 
-// emptySHA256 is the hash of no body.
-const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+// What a signature says of the body: the hash of none, or that it does not cover it.
+const (
+	emptySHA256     = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	unsignedPayload = "UNSIGNED-PAYLOAD"
+)
 
 // errorBodyLimit is how much of an error answer is read, in bytes.
 const errorBodyLimit = 64 << 10
@@ -38,7 +41,7 @@ type request struct {
 	// signed are headers that are part of the signature: those of Amazon's own names have
 	// to be.
 	signed http.Header
-	body   []byte // only with an expiry
+	body   []byte // without an expiry, signed has its checksum
 	// expiry, if not zero, is how long after signing the server still accepts it.
 	expiry time.Duration
 }
@@ -80,7 +83,7 @@ func (b *Bucket) sign(ctx context.Context, r request) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", objstore.ErrInvalid, err)
 	}
-	if r.body != nil {
+	if r.body != nil && r.expiry > 0 {
 		// It is signed, and so the body cannot be exchanged.
 		sum := md5.Sum(r.body)
 		req.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
@@ -89,7 +92,11 @@ func (b *Bucket) sign(ctx context.Context, r request) (*http.Request, error) {
 	if r.expiry > 0 {
 		req = signer.PreSignV4(*req, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, b.region, int64(r.expiry/time.Second))
 	} else {
-		req.Header.Set("X-Amz-Content-Sha256", emptySHA256)
+		payload := emptySHA256
+		if r.body != nil {
+			payload = unsignedPayload
+		}
+		req.Header.Set("X-Amz-Content-Sha256", payload)
 		req = signer.SignV4(*req, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, b.region)
 	}
 	// Conditions and ranges are not part of the signature.

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -293,6 +294,44 @@ func recording(t *testing.T) (*Bucket, func() sent) {
 	}
 }
 
+// A small body goes with its checksum in the head, signed with it, and in no chunks.
+func TestSmallBodiesCarryAChecksum(t *testing.T) {
+	b, last := recording(t)
+	for _, size := range []int{0, 1, 4096, smallBody} {
+		content := bytes.Repeat([]byte("x"), size)
+		if _, err := b.Put(t.Context(), "k", objstore.Bytes(content), objstore.PutOptions{
+			Attributes: objstore.Attributes{Metadata: map[string]string{"mode": "1"}},
+			Condition:  objstore.Condition{IfMatch: "e"},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		got := last()
+		sum := binary.BigEndian.AppendUint32(nil, crc32.Checksum(content, castagnoli))
+		for name, want := range map[string]string{
+			"X-Amz-Checksum-Crc32c": base64.StdEncoding.EncodeToString(sum),
+			"X-Amz-Content-Sha256":  "UNSIGNED-PAYLOAD",
+			"X-Amz-Trailer":         "",
+			"X-Amz-Meta-Mode":       "1",
+			"If-Match":              `"e"`,
+			"Content-Encoding":      "",
+			"Content-Length":        strconv.Itoa(size),
+		} {
+			if value := got.header.Get(name); value != want {
+				t.Errorf("%d bytes: %s is %q, want %q", size, name, value, want)
+			}
+		}
+		if !bytes.Equal(got.body, content) {
+			t.Errorf("%d bytes: the body has %d", size, len(got.body))
+		}
+		_, signed, _ := strings.Cut(got.header.Get("Authorization"), "SignedHeaders=")
+		for _, name := range []string{"if-match", "x-amz-checksum-crc32c", "x-amz-meta-mode"} {
+			if !strings.Contains(signed, name) {
+				t.Errorf("%d bytes: %s is not signed: %s", size, name, signed)
+			}
+		}
+	}
+}
+
 func TestBodiesCarryATrailerAndNoHash(t *testing.T) {
 	b, last := recording(t)
 	content := objstore.Bytes(bytes.Repeat([]byte("0123456789"), 20_000))
@@ -396,34 +435,45 @@ func (b body) Open() (io.ReadCloser, error) { return b.open() }
 
 func TestBodyThatIsNotWhatItSays(t *testing.T) {
 	errDisk := errors.New("disk is broken")
-	reader := func(r io.Reader) func() (io.ReadCloser, error) {
-		return func() (io.ReadCloser, error) { return io.NopCloser(r), nil }
+	reader := func(text string, then ...io.Reader) func() (io.ReadCloser, error) {
+		return func() (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(append([]io.Reader{strings.NewReader(text)}, then...)...)), nil
+		}
 	}
 	for name, tt := range map[string]struct {
 		body  body
 		cause error
 	}{
 		"not opened": {body{10, func() (io.ReadCloser, error) { return nil, errDisk }}, errDisk},
-		"fails":      {body{10, reader(io.MultiReader(strings.NewReader("half"), failing{errDisk}))}, errDisk},
-		"too short":  {body{10, reader(strings.NewReader("half"))}, io.ErrUnexpectedEOF},
-		"too long":   {body{2, reader(strings.NewReader("long"))}, nil},
-		"not empty":  {body{0, reader(strings.NewReader("long"))}, nil},
+		"fails":      {body{10, reader("half", failing{errDisk})}, errDisk},
+		"too short":  {body{10, reader("half")}, io.ErrUnexpectedEOF},
+		"too long":   {body{2, reader("long")}, nil},
+		"not at end": {body{0, reader("long")}, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var whole atomic.Bool
-			b := fake(t, func(_ http.ResponseWriter, r *http.Request) {
-				if _, err := io.Copy(io.Discard, r.Body); err == nil {
-					whole.Store(true)
+		for _, more := range []int{0, smallBody} {
+			t.Run(fmt.Sprintf("%s after %d", name, more), func(t *testing.T) {
+				var asked, whole atomic.Bool
+				b := fake(t, func(_ http.ResponseWriter, r *http.Request) {
+					asked.Store(true)
+					if _, err := io.Copy(io.Discard, r.Body); err == nil {
+						whole.Store(true)
+					}
+				})
+				_, err := b.Put(t.Context(), "k", body{tt.body.size + int64(more), func() (io.ReadCloser, error) {
+					r, err := tt.body.open()
+					return io.NopCloser(io.MultiReader(bytes.NewReader(make([]byte, more)), r)), err
+				}}, objstore.PutOptions{})
+				if !errors.Is(err, objstore.ErrInvalid) || tt.cause != nil && !errors.Is(err, tt.cause) {
+					t.Errorf("error %v, want one that is definite and has the cause", err)
+				}
+				if whole.Load() {
+					t.Error("the store got what it must take for a whole request")
+				}
+				if more == 0 && asked.Load() {
+					t.Error("a small body that cannot be read cost a request")
 				}
 			})
-			_, err := b.Put(t.Context(), "k", tt.body, objstore.PutOptions{})
-			if !errors.Is(err, objstore.ErrInvalid) || tt.cause != nil && !errors.Is(err, tt.cause) {
-				t.Errorf("error %v, want one that is definite and has the cause", err)
-			}
-			if whole.Load() {
-				t.Error("the store got what it must take for a whole request")
-			}
-		})
+		}
 	}
 }
 

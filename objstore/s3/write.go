@@ -34,6 +34,9 @@ func (b *Bucket) put(ctx context.Context, key string, body objstore.Body, opts o
 	if err != nil {
 		return minio.UploadInfo{}, err
 	}
+	if body.Size() <= smallBody {
+		return b.putSmall(ctx, key, body, options)
+	}
 	options.Checksum = minio.ChecksumCRC32C
 	options.DisableContentSha256 = true
 	source, err := openSource(body)
