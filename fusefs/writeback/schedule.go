@@ -134,6 +134,21 @@ func (s *schedule) next(ctx context.Context) ([]task, bool) {
 	}
 }
 
+// more is next without waiting: false if it is no task's turn now.
+func (s *schedule) more(ctx context.Context) ([]task, bool) {
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	h, turn := s.firstLocked(now)
+	if h == nil || turn.After(now) {
+		return nil, false
+	}
+	return s.takeLocked(h, now), true
+}
+
 // firstLocked is the heap whose first task is the next one, and when it is its turn.
 func (s *schedule) firstLocked(now time.Time) (first *dueHeap, turn time.Time) {
 	if len(s.due) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -348,4 +349,37 @@ func drawIno(r *rand.Rand, mu *sync.Mutex) index.Ino {
 	mu.Lock()
 	defer mu.Unlock()
 	return index.Ino(r.IntN(5))
+}
+
+// Who has done a task takes the next one whose turn it is, and waits for none.
+func TestMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSchedule()
+		more := func(want ...task) {
+			t.Helper()
+			began := time.Now()
+			got, ok := s.more(t.Context())
+			if !slices.Equal(got, want) || ok != (len(want) > 0) || time.Since(began) > 0 {
+				t.Errorf("%v, %v after %v, want %v", got, ok, time.Since(began), want)
+			}
+		}
+		more()
+		one, two := inodeTask(1), inodeTask(2)
+		s.add(one, in(0))
+		s.add(two, in(time.Second))
+		more(one)
+		more()
+		time.Sleep(time.Second)
+		s.calm.asked.beat()
+		more() // it makes way
+		s.need(two)
+		more(two)
+		more()
+		s.add(inodeTask(3), in(0))
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if got, ok := s.more(ended); ok {
+			t.Errorf("%v after the end", got)
+		}
+	})
 }

@@ -184,8 +184,8 @@ func (w *Writeback) planner(r Reader) planner {
 	}
 }
 
-// work has tasks done until Close, each by a goroutine of its own: a volume that rests
-// costs one.
+// work has tasks done until Close, by as many goroutines as there is work for: a volume that
+// rests costs one.
 func (w *Writeback) work() {
 	places := make(chan struct{}, w.Workers)
 	for {
@@ -200,7 +200,10 @@ func (w *Writeback) work() {
 		}
 		w.done.Go(func() {
 			defer func() { <-places }()
-			w.do(tasks)
+			// A stack that has grown is of use for the next task.
+			for ; ok; tasks, ok = w.sched.more(w.ctx) {
+				w.do(tasks)
+			}
 		})
 	}
 }
