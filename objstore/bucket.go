@@ -132,7 +132,7 @@ type Object struct {
 	Attributes
 
 	// HasMetadata says that Attributes.Metadata is what the object has. It is false
-	// in the listings of a store without Capabilities.ListMetadata.
+	// in the listings of a store without Capabilities.ListMetadata, and with ListOptions.Bare.
 	HasMetadata bool
 }
 
@@ -193,6 +193,9 @@ type ListOptions struct {
 	After string
 	// Max is the highest number of keys and prefixes in the page, 0 for the store's own.
 	Max int
+	// Bare asks for no metadata: where they have to be listed for each object, that is most
+	// of a store's work.
+	Bare bool
 }
 
 // Page is a part of a listing.

@@ -84,7 +84,7 @@ func listed(ctx context.Context, b Bucket, first, last string, wanted int) (etag
 		same++
 	}
 	dir := first[:strings.LastIndexByte(first[:same], '/')+1]
-	page, err := b.List(ctx, ListOptions{Prefix: dir, After: before(first, dir), Max: min(MaxDeletes, wanted+listSlack)})
+	page, err := b.List(ctx, ListOptions{Prefix: dir, After: before(first, dir), Max: min(MaxDeletes, wanted+listSlack), Bare: true})
 	if err != nil {
 		return nil, "", err
 	}

@@ -457,7 +457,7 @@ func (s *scan) dropDir(ctx context.Context, d index.Dirent, n index.Inode) error
 // anything reports whether the bucket has anything of a directory.
 func (fs *FS) anything(ctx context.Context, f layout.Folder) (bool, error) {
 	if prefix, ok := f.Prefix(); ok {
-		page, err := fs.Bucket.List(ctx, objstore.ListOptions{Prefix: prefix, Max: 1})
+		page, err := fs.Bucket.List(ctx, objstore.ListOptions{Prefix: prefix, Max: 1, Bare: true})
 		if err != nil || len(page.Objects) > 0 {
 			return err == nil, err
 		}

@@ -13,7 +13,7 @@ import (
 func (w *Writeback) sweepParked() error {
 	list := w.BeginListing()
 	defer list.End()
-	opts := objstore.ListOptions{Prefix: w.Layout.Records().MovingPrefix()}
+	opts := objstore.ListOptions{Prefix: w.Layout.Records().MovingPrefix(), Bare: true}
 	for {
 		var page objstore.Page
 		err := w.request(w.ctx, func(ctx context.Context) (err error) {

@@ -51,17 +51,17 @@ func (b *Bucket) pageLocked(opts objstore.ListOptions) objstore.Page {
 		if folded {
 			page.Prefixes = append(page.Prefixes, entry)
 		} else {
-			page.Objects = append(page.Objects, b.listed(key))
+			page.Objects = append(page.Objects, b.listed(key, opts.Bare))
 		}
 	}
 	return page
 }
 
 // listed is what a listing tells of an object.
-func (b *Bucket) listed(key string) objstore.Object {
+func (b *Bucket) listed(key string, bare bool) objstore.Object {
 	full := describe(b.objects[key])
 	object := objstore.Object{Key: full.Key, Size: full.Size, ETag: full.ETag, LastModified: full.LastModified}
-	if b.caps.ListMetadata {
+	if b.caps.ListMetadata && !bare {
 		object.Metadata, object.HasMetadata = full.Metadata, true
 	}
 	return object

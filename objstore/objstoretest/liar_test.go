@@ -133,6 +133,10 @@ var liars = map[string]liar{
 		}
 		return object, nil
 	}})},
+	"lists metadata that nobody wants": {"list_attributes", breaks(faulty{list: func(b objstore.Bucket, ctx context.Context, opts objstore.ListOptions) (objstore.Page, error) {
+		opts.Bare = false
+		return b.List(ctx, opts)
+	}})},
 	"forgets the content type": {"attributes", breaks(faulty{put: func(b objstore.Bucket, ctx context.Context, key string, body objstore.Body, opts objstore.PutOptions) (objstore.Object, error) {
 		opts.ContentType = ""
 		return b.Put(ctx, key, body, opts)

@@ -85,7 +85,7 @@ func (b *Bucket) listQuery(opts objstore.ListOptions) url.Values {
 	if opts.Max > 0 {
 		q.Set("max-keys", strconv.Itoa(opts.Max))
 	}
-	if b.caps.ListMetadata {
+	if b.caps.ListMetadata && !opts.Bare {
 		q.Set("metadata", "true")
 	}
 	return q
