@@ -7,6 +7,8 @@ ROUNDS ?= 3
 ROWS ?=
 PEERS ?=
 REF ?= HEAD
+BENCHTIME ?= 100ms
+LIMIT ?= 33m
 
 # setup puts a Go of its own into .tools/go where the machine has none that is new enough.
 export PATH := $(CURDIR)/.tools/go/bin:$(PATH)
@@ -103,9 +105,9 @@ bench: EXTENT = -limit 14m
 bench: measure ## the tables of a volume beside a local directory and a client of the store, within 15 minutes; ROWS=regexp ROUNDS=n
 
 .PHONY: bench-full
-bench-full: EXTENT = -full
+bench-full: EXTENT = -full -limit $(LIMIT)
 bench-full: export PATH := $(CURDIR)/.tools/bin:$(PATH)
-bench-full: measure ## the same with the rows that take long, and what make peers has built
+bench-full: measure ## the same with the rows that take long, and what make peers has built, within 35 minutes (LIMIT)
 
 .PHONY: peers
 peers: setup ## rclone for bench-full, into .tools/bin; geesefs, goofys, juicefs and s3fs are taken from the PATH
@@ -123,8 +125,8 @@ bench-parts: setup ## all benchmarks of single parts
 	go test -run '^$$' -bench . -benchmem $(BENCHMARKED)
 
 .PHONY: bench-compare
-bench-compare: setup ## all benchmarks of single parts, compared with those of REF (HEAD)
-	@.tools/compare $(REF) $(BENCHMARKED)
+bench-compare: setup ## all benchmarks of single parts, compared with those of REF (HEAD); BENCHTIME (100ms) for each, six times
+	@.tools/compare $(REF) $(BENCHTIME) $(BENCHMARKED)
 
 .PHONY: clean
 clean: ## remove what was built; tools and caches stay

@@ -24,8 +24,10 @@ type bench struct {
 	client      client // of the server, with nothing in between
 	sizes       sizes
 	rounds      int
-	end         time.Time    // nothing begins after it; zero is no such time
-	filesystems []filesystem // the first is objvol
+	end         time.Time     // nothing begins after it; zero is no such time
+	rows, done  int           // all rows, and those that the first round has behind it
+	own         time.Duration // that all sides but the peers took in the first round
+	filesystems []filesystem  // the first is objvol
 	progress    io.Writer
 
 	made     map[string]bool // fixtures
@@ -37,6 +39,7 @@ type bench struct {
 type failure struct {
 	row, side string
 	round     int
+	peer      bool
 	err       error
 }
 
@@ -87,15 +90,16 @@ func (b *bench) run(ctx context.Context, near, farRows []row, resident []residen
 	for _, r := range farRows {
 		t.far = append(t.far, newResult(r))
 	}
+	b.rows = len(t.near) + len(t.far)
+	if b.timeLeft(ctx) {
+		t.resident = b.runResident(ctx, resident)
+	}
 	for round := range b.rounds {
 		for i := range t.near {
 			b.measureRow(ctx, &t.near[i], round, b.server.Endpoint)
 		}
 		for i := range t.far {
 			b.measureRow(ctx, &t.far[i], round, far)
-		}
-		if round == 0 && b.timeLeft(ctx) {
-			t.resident = b.runResident(ctx, resident)
 		}
 	}
 	return t
@@ -106,36 +110,68 @@ func (b *bench) timeLeft(ctx context.Context) bool {
 	return ctx.Err() == nil && (b.end.IsZero() || time.Now().Before(b.end))
 }
 
+// timeForPeer reports whether all that comes in the first round can have its time still, as
+// far as can be told, if a peer does a phase now.
+func (b *bench) timeForPeer() bool {
+	left := b.own / time.Duration(b.done+1) * time.Duration(b.rows-b.done-1)
+	return b.end.IsZero() || time.Now().Add(peerLimit+left).Before(b.end)
+}
+
 // measureRow does one round of a row. endpoint is where the sides reach the server.
 func (b *bench) measureRow(ctx context.Context, res *result, round int, endpoint string) {
 	if !b.timeLeft(ctx) {
 		return
 	}
 	for _, side := range b.sides(round) {
-		if res.slow[side] || side == clientName && !res.row.forClient() {
+		peer := b.isPeer(side)
+		if _, slow := res.slow[side]; slow || side == clientName && !res.row.forClient() || peer && res.row.options != nil {
+			continue
+		}
+		if peer && !b.timeForPeer() {
+			res.slow[side] = -1
 			continue
 		}
 		begun := time.Now()
-		err := b.fixture(ctx, res.row)
-		if err == nil {
-			err = b.measure(ctx, res, side, endpoint)
-		}
+		err := b.measureSide(ctx, res, side, peer, endpoint)
 		if ctx.Err() != nil {
 			return
 		}
 		said := "ok"
-		switch {
-		case err == nil:
-		case errors.Is(err, errSlow) && b.isPeer(side):
-			res.slow[side] = true
+		if _, slow := res.slow[side]; slow {
 			said = "slow"
-		default:
-			b.failures = append(b.failures, failure{res.row.name, side, round, err})
+		}
+		if err != nil {
+			b.failures = append(b.failures, failure{res.row.name, side, round, peer, err})
 			res.fail(side)
 			said = err.Error()
 		}
+		if round == 0 && !peer {
+			b.own += time.Since(begun)
+		}
 		say(b.progress, "%s: round %d of %d: %s: %.1f s: %s\n", res.row.name, round+1, b.rounds, side, time.Since(begun).Seconds(), said)
 	}
+	b.done++
+}
+
+// measureSide does one round of a row on a side. That a peer is slow is no error: it is
+// noted, and the peer does the row no more.
+func (b *bench) measureSide(ctx context.Context, res *result, side string, peer bool, endpoint string) error {
+	if err := b.fixture(ctx, res.row); err != nil {
+		return err
+	}
+	if !peer {
+		return b.measure(ctx, res, side, endpoint)
+	}
+	limited, cancel := context.WithTimeout(ctx, rowLimit)
+	defer cancel()
+	err := b.measure(limited, res, side, endpoint)
+	if limited.Err() == nil && !errors.Is(err, errSlow) {
+		return err
+	}
+	if _, known := res.slow[side]; !known {
+		res.slow[side] = -1
+	}
+	return nil
 }
 
 // sides are in another order each round, but for the local directory, whose files tell

@@ -48,8 +48,12 @@ var errSlow = errors.New("takes too long")
 // The most that something may take.
 const (
 	ownLimit  = 5 * time.Minute // what is measured
-	peerLimit = time.Minute     // what it is compared with
+	makeLimit = 2 * time.Minute // what a peer is to find, where nobody else can make it
+	rowLimit  = 3 * time.Minute // all that a peer does in a row
 )
+
+// peerLimit is the most that a peer's phase may take until it is in the bucket.
+var peerLimit = time.Minute
 
 // beChild does the job of a child and does not return.
 func beChild(text string) {

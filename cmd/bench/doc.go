@@ -32,4 +32,12 @@
 // memory. A row begins on a mount without any local state and, unless it has a fixture,
 // on an empty prefix. Ratios are those of medians in one run; times of different runs say
 // little.
+//
+// # What is bounded
+//
+// A peer has a minute for each phase and three for a row, and half of one to end. One that
+// takes longer does the row no more, in later rounds neither; one that fails is told in the
+// table, and is no failure of the bench. With -limit, nothing begins after that time, peers
+// do one round, and none begins a row where those that come could not be measured any more
+// on the local directory, the floor, the client and objvol.
 package main

@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"objvol/fusefs/mounttest"
 	"objvol/objstore/objstoretest"
@@ -96,6 +100,94 @@ func TestFailureIsTold(t *testing.T) {
 	}
 }
 
+// besides makes a directory that is no prefix of the bucket a peer: its program mounts, and
+// what is done there never arrives. The program is that of the floor, behind a shell.
+func besides(t *testing.T, name, script string) filesystem {
+	t.Helper()
+	dir := t.TempDir()
+	return filesystem{name: name, peer: true, command: func(m mountpoint) (*exec.Cmd, error) {
+		text, err := json.Marshal(base{Dir: m.dir, Source: dir})
+		cmd := exec.Command("sh", "-c", script, "sh", "/proc/"+strconv.Itoa(os.Getpid())+"/exe")
+		cmd.Env = []string{envFloor + "=" + string(text)}
+		return cmd, err
+	}}
+}
+
+// TestPeersAreBounded: what a peer cannot do, or not in its time, is told in its cells. It
+// neither ends the run nor is an error of it, and nothing of the peer stays.
+func TestPeersAreBounded(t *testing.T) {
+	mounttest.Require(t)
+	s := objstoretest.MinIO(t)
+	limit := peerLimit
+	peerLimit = 2 * time.Second
+	t.Cleanup(func() { peerLimit = limit })
+	pids := filepath.Join(t.TempDir(), "pids")
+	opts := options{
+		program: program(t), dir: t.TempDir(), rounds: 2, sizes: tiny,
+		rows: regexp.MustCompile(`^rm -rf of 1,000|^SQLite, 500 transactions, sync=local|^create 2,000 x 4 KiB, 1 thread$`),
+		peers: []filesystem{
+			{name: "none", peer: true, command: func(mountpoint) (*exec.Cmd, error) { return exec.Command("sh", "-c", "echo no such thing; false"), nil }},
+			// The shell ends before what it started.
+			besides(t, "slow", `sleep 1000 & echo $! >>`+pids+`; "$1"`),
+		},
+	}
+	var out, progress bytes.Buffer
+	if err := measureOn(t.Context(), server{s}, opts, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, &progress, &out)
+	}
+	for line, want := range map[string][]string{
+		"create 2,000 x 4 KiB, 1 thread, in the bucket":  {"failed", "over 2"},
+		"rm -rf of 1,000 files in a directory, returned": {"failed", "not reached"},
+		"SQLite, 500 transactions, sync=local":           {"–", "–"},
+	} {
+		_, rest, _ := strings.Cut(out.String(), "| "+line+" | ")
+		cells := strings.Split(rest, " | ")
+		if len(cells) < 6 || !slices.Equal(cells[4:6], want) {
+			t.Errorf("%s: %q, want %q", line, cells[min(4, len(cells)):min(6, len(cells))], want)
+		}
+	}
+	if !strings.Contains(out.String(), "no such thing") || strings.Contains(out.String(), ", slow, round") {
+		t.Errorf("what failed is\n%s", &out)
+	}
+	if n := strings.Count(progress.String(), ": slow: "); n != 2 {
+		t.Errorf("the slow one was measured %d times, want once for each of two rows\n%s", n, &progress)
+	}
+	left, err := os.ReadDir(opts.dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left are %v (%v)", left, err)
+	}
+	started, err := os.ReadFile(pids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pid := range strings.Lines(string(started)) {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(pid) + "/comm")
+		if err == nil && strings.TrimSpace(string(stat)) == "sleep" {
+			t.Errorf("process %s is left", pid)
+		}
+	}
+}
+
+// TestTimeForPeer: peers wait until what is always measured is safe.
+func TestTimeForPeer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := bench{rows: 10, done: 1, own: 20 * time.Second}
+		if !b.timeForPeer() {
+			t.Error("no time, though it has no end")
+		}
+		needed := 8*10*time.Second + peerLimit // eight rows, as long as these two were
+		b.end = time.Now().Add(needed + time.Second)
+		if !b.timeForPeer() {
+			t.Error("no time, though all have theirs")
+		}
+		time.Sleep(time.Second)
+		if b.timeForPeer() {
+			t.Error("there is time, though a row would have none")
+		}
+	})
+}
+
 // TestEveryWorkIsThere keeps the rows and the works together.
 func TestEveryWorkIsThere(t *testing.T) {
 	t.Parallel()
@@ -117,7 +209,7 @@ func TestEveryWorkIsThere(t *testing.T) {
 		}
 	}
 	for name := range works {
-		if others := []string{"manifest", "forget", "copy", "make resident", "resident"}; !slices.Contains(named, name) && !slices.Contains(others, name) {
+		if others := []string{"manifest", "forget", "make resident", "resident"}; !slices.Contains(named, name) && !slices.Contains(others, name) {
 			t.Errorf("nobody does %q", name)
 		}
 	}

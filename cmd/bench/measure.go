@@ -31,6 +31,9 @@ func (v *volume) remove() error {
 func (b *bench) measureVolume(ctx context.Context, res *result, fs filesystem, endpoint string) (err error) {
 	prefix := "work/" + b.place(fs.name)
 	fixture := res.row.fixture != ""
+	if fs.foreign {
+		prefix = filepath.Base(prefix) // it makes a place of that name in the bucket
+	}
 	if fixture && !fs.foreign {
 		prefix = b.fixturePrefix(res.row)
 	} else {
@@ -51,8 +54,8 @@ func (b *bench) measureVolume(ctx context.Context, res *result, fs filesystem, e
 		err = errors.Join(err, v.unmount())
 	}()
 	if fixture && fs.foreign {
-		j := b.job("copy", v.at.dir)
-		j.Local, j.limit = b.fixtureDir(res.row), v.limit()
+		j := b.job(res.row.fixture, v.at.dir)
+		j.Threads, j.limit = 8, makeLimit
 		if _, err := j.run(ctx); err != nil {
 			return err
 		}
@@ -67,20 +70,25 @@ func (b *bench) measureVolume(ctx context.Context, res *result, fs filesystem, e
 			}
 		}
 		m, err := b.measurePhase(ctx, v, p, res.want[i])
+		if m.returned > 0 {
+			res.add(i, fs.name, m)
+		}
+		if errors.Is(err, errSlow) && fs.peer {
+			res.slow[fs.name] = i
+		}
 		if err != nil {
 			return err
 		}
-		res.add(i, fs.name, m)
 	}
 	return nil
 }
 
-// limit is how long a work may take.
+// limit is how long a phase may take.
 func (v *volume) limit() time.Duration {
-	if v.fs.name == objvolName {
-		return ownLimit
+	if v.fs.peer {
+		return peerLimit
 	}
-	return peerLimit
+	return ownLimit
 }
 
 // listLeft is an error that says what the bucket has, for a row that failed.
@@ -134,7 +142,8 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 			}
 			want = listed.Files
 		}
-		more, err := awaitBucket(ctx, b.client, v.at.prefix+"/", want, v.fs.markers, returned, v.limit())
+		left := v.limit() - time.Duration(m.returned*float64(time.Second))
+		more, err := awaitBucket(ctx, b.client, v.at.prefix+"/", want, v.fs.markers, returned, left)
 		if err != nil {
 			return m, err
 		}

@@ -36,6 +36,7 @@ func peers(wanted *regexp.Regexp) []filesystem {
 		{name: "rclone", command: rclone},
 		{name: "s3fs", command: s3fs},
 	} {
+		fs.peer = true
 		if _, err := exec.LookPath(fs.name); err == nil && wanted.MatchString(fs.name) {
 			found = append(found, fs)
 		}

@@ -24,7 +24,8 @@ type process struct {
 // startProcess starts a program. A bench that is killed takes it along: the kernel means
 // the thread that started it, which therefore waits for its end.
 func startProcess(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A group of its own: what it starts is ended with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	// What it started may keep its output open: after it has ended, that is not waited for.
 	cmd.WaitDelay = time.Second
 	p := &process{cmd: cmd, ended: make(chan struct{})}
@@ -60,9 +61,9 @@ func (p *process) within(limit time.Duration) bool {
 // signal tells the program something, unless it has ended.
 func (p *process) signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
 
-// kill ends the program at once and waits for it.
+// kill ends the program at once, with all that it started, and waits for it.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // the only error is that it has ended
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // the only error is that all have ended
 	<-p.ended
 }
 

@@ -19,11 +19,11 @@ type result struct {
 	sides []map[string][]measurement // of each phase, by side
 	want  []manifest                 // what the bucket should have after each phase
 	bad   map[string]bool            // sides of which something could not be measured
-	slow  map[string]bool            // sides that took longer than peerLimit
+	slow  map[string]int             // the phase that a peer did not do in its time; -1 is before the first
 }
 
 func newResult(r row) result {
-	res := result{row: r, bad: map[string]bool{}, slow: map[string]bool{}, want: make([]manifest, len(r.phases))}
+	res := result{row: r, bad: map[string]bool{}, slow: map[string]int{}, want: make([]manifest, len(r.phases))}
 	for range r.phases {
 		res.sides = append(res.sides, map[string][]measurement{})
 	}
@@ -39,9 +39,10 @@ func (r *result) fail(side string) { r.bad[side] = true }
 // line is what the table shows of a phase: one value of each side.
 type line struct {
 	name    string
+	phase   int
 	sides   map[string][]measurement
 	bad     map[string]bool
-	slow    map[string]bool
+	slow    map[string]int
 	value   func(measurement) float64
 	ops     bool // the value is a rate: more is better
 	targets []target
@@ -62,7 +63,7 @@ func (r *result) lines() []line {
 		if p.name != "" {
 			name += ", " + p.name
 		}
-		l := line{name: name, sides: r.sides[i], bad: r.bad, slow: r.slow, value: returnedOf, targets: p.targets}
+		l := line{name: name, phase: i, sides: r.sides[i], bad: r.bad, slow: r.slow, value: returnedOf, targets: p.targets}
 		if rate(r.sides[i]) {
 			l.name, l.value, l.ops = name+", IOPS", rateOf, true
 		}

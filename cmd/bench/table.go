@@ -21,13 +21,16 @@ func number(v float64) string {
 
 // cell is a side's median.
 func (l line) cell(side string) string {
-	m, ok := l.median(side, l.value)
+	m, _ := l.median(side, l.value)
+	phase, slow := l.slow[side]
 	switch {
-	case l.bad[side] && !ok:
+	case l.bad[side] && m == 0:
 		return "failed"
-	case l.slow[side] && !ok:
+	case slow && phase == l.phase && m == 0:
 		return fmt.Sprintf("over %.0f", peerLimit.Seconds())
-	case !ok || m == 0:
+	case slow && m == 0:
+		return "not reached"
+	case m == 0:
 		return "–"
 	case l.bad[side]:
 		return number(m) + " (some failed)"

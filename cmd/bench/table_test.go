@@ -58,7 +58,7 @@ func TestTable(t *testing.T) {
 		objvolName: {returned: 2, ops: 100, usage: usage{peak: 20 << 20}, traffic: traffic{sent: 100 * 7 * pageSize}},
 	})
 	looked.fail("other")
-	wrote.slow["other"] = true
+	wrote.slow["other"] = 1
 	var out strings.Builder
 	writeTable(&out, []result{wrote, looked}, []filesystem{{name: objvolName}, {name: "other"}})
 	want := `| work | local | fuse | client | objvol | other | / local | / fuse | / client | other targets | requests | client's | peak MiB | CPU s | client's |

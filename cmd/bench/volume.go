@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 // with the mount at SIGTERM.
 type filesystem struct {
 	name    string
+	peer    bool // objvol is compared with it
 	markers bool // it writes an object for each directory
 	foreign bool // its objects are not files: nobody else can make or list them
 	command func(m mountpoint) (*exec.Cmd, error)
@@ -44,8 +46,9 @@ type volume struct {
 }
 
 const (
-	mountLimit = time.Minute     // until it can be used
-	endLimit   = 3 * time.Minute // until it has sent everything
+	mountLimit = time.Minute      // until it can be used
+	endLimit   = 3 * time.Minute  // until objvol has sent everything
+	peerEnd    = 30 * time.Second // until another has ended
 )
 
 // mount starts the program and waits until it can be used.
@@ -67,7 +70,7 @@ func (v *volume) mount(ctx context.Context) (err error) {
 	}
 	if err := v.awaitMount(ctx); err != nil {
 		v.process.kill()
-		return errors.Join(fmt.Errorf("mount %s: %w; see %s", v.fs.name, err, v.log), detach(v.at.dir))
+		return errors.Join(v.told("mount", err), detach(v.at.dir))
 	}
 	return nil
 }
@@ -100,23 +103,38 @@ func (v *volume) awaitMount(ctx context.Context) error {
 
 // unmount ends the program, which sends all that is pending first.
 func (v *volume) unmount() error {
+	limit := endLimit
+	if v.fs.peer {
+		limit = peerEnd
+	}
 	v.process.signal(syscall.SIGTERM)
-	if v.process.within(endLimit) {
+	if v.process.within(limit) {
+		v.process.kill() // what it may have started
 		err := v.process.err
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && v.fs.name != objvolName {
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && v.fs.peer {
 			err = nil // some end by the signal
 		}
 		if err != nil {
-			err = fmt.Errorf("unmount %s: %w; see %s", v.fs.name, err, v.log)
+			err = v.told("unmount", err)
 		}
 		return errors.Join(err, detach(v.at.dir))
 	}
-	err := fmt.Errorf("%s does not end within %v; see %s", v.fs.name, endLimit, v.log)
+	err := v.told("unmount", fmt.Errorf("it does not end within %v", limit))
 	v.process.signal(syscall.SIGQUIT) // a Go program says where it is
 	v.process.within(time.Second)
 	err = errors.Join(err, mounttest.Abort(v.at.dir))
 	v.process.kill()
 	return errors.Join(err, detach(v.at.dir))
+}
+
+// told adds to an error where the program's log is, or the end of a peer's: that log goes.
+func (v *volume) told(what string, err error) error {
+	if !v.fs.peer {
+		return fmt.Errorf("%s %s: %w; see %s", what, v.fs.name, err, v.log)
+	}
+	said, unread := os.ReadFile(v.log)
+	said = bytes.TrimSpace(said)
+	return errors.Join(fmt.Errorf("%s %s: %w\n%s", what, v.fs.name, err, said[max(0, len(said)-1000):]), unread)
 }
 
 // remount forgets what is in the kernel, and keeps what is on the disk.

@@ -48,7 +48,6 @@ var works = map[string]work{
 	"sqlite":      func(j job, _ *outcome) error { return sqlite(j) },
 	"manifest":    func(j job, out *outcome) (err error) { out.Files, err = readManifest(j.Dir); return err },
 	"forget":      func(j job, _ *outcome) error { return forget(j.Dir) },
-	"copy":        func(j job, _ *outcome) error { return command("", "cp", "-a", j.Local+"/.", j.Dir) },
 
 	"make resident": makeResident,
 	"resident":      measureResident,
