@@ -292,6 +292,7 @@ func TestObservationsAllocateNothing(t *testing.T) {
 	}
 }
 
+// BenchmarkOperation is what counting costs every operation, from all processors at once.
 func BenchmarkOperation(b *testing.B) {
 	v := New("test").Volume("data")
 	for _, op := range []string{"read", "lookup"} {
@@ -306,6 +307,7 @@ func BenchmarkOperation(b *testing.B) {
 	}
 }
 
+// BenchmarkRequest is what counting costs every request to the store.
 func BenchmarkRequest(b *testing.B) {
 	v := New("test").Volume("data")
 	b.ReportAllocs()

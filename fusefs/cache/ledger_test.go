@@ -131,6 +131,7 @@ func TestLedgerParallel(t *testing.T) {
 	}
 }
 
+// BenchmarkLedgerTouch is what each use of a file costs in the order of eviction.
 func BenchmarkLedgerTouch(b *testing.B) {
 	var l Ledger
 	for ino := range uint64(100_000) {

@@ -336,6 +336,7 @@ func TestSmallParallel(t *testing.T) {
 	group.Wait()
 }
 
+// BenchmarkCreate compares a content file of its own with a place in one that small files share.
 func BenchmarkCreate(b *testing.B) {
 	data := make([]byte, 4096)
 	bench := func(b *testing.B, create func(c *Cache, i uint64) (*File, uint64, error)) {

@@ -28,6 +28,7 @@ func filled(b *testing.B, names int) *Index {
 	return x
 }
 
+// BenchmarkUpdateOfThreeKeys is the smallest change that a write notes.
 func BenchmarkUpdateOfThreeKeys(b *testing.B) {
 	x := filled(b, 0)
 	n := Inode{Mode: 0o100644, Nlink: 1, Mtime: time.Now()}
@@ -39,6 +40,7 @@ func BenchmarkUpdateOfThreeKeys(b *testing.B) {
 	}
 }
 
+// BenchmarkCreate is what a new name costs, in a directory that is all known.
 func BenchmarkCreate(b *testing.B) {
 	x := filled(b, 0)
 	dir := Inode{Ino: Root, Mode: 0o40755, Nlink: 2, Dir: &Dir{Listed: true}}
@@ -52,6 +54,7 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
+// BenchmarkLookup finds a name among 100,000 that are in tables, not in memory.
 func BenchmarkLookup(b *testing.B) {
 	const names = 100_000
 	x := filled(b, names)
@@ -62,6 +65,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
+// BenchmarkLookupOfNothing looks for names that are not there, as every program does before it creates one.
 func BenchmarkLookupOfNothing(b *testing.B) {
 	const names = 100_000
 	x := filled(b, names)
@@ -72,6 +76,7 @@ func BenchmarkLookupOfNothing(b *testing.B) {
 	}
 }
 
+// BenchmarkInode reads an inode among 100,000 that are in tables, not in memory.
 func BenchmarkInode(b *testing.B) {
 	const names = 100_000
 	x := filled(b, names)
@@ -83,6 +88,7 @@ func BenchmarkInode(b *testing.B) {
 	}
 }
 
+// BenchmarkSync is what makes a change last: it waits for the disk.
 func BenchmarkSync(b *testing.B) {
 	x := filled(b, 0)
 	for b.Loop() {

@@ -100,15 +100,15 @@ func (r ranges) ino() vfs.Ino {
 
 // holes are the bytes of a file in which holes were found, one for each unit: '.' is a
 // hole, '#' data.
-func holes(t *testing.T, size int64, data, hole func(int64) (int64, error)) string {
-	t.Helper()
+func holes(tb testing.TB, size int64, data, hole func(int64) (int64, error)) string {
+	tb.Helper()
 	var all strings.Builder
 	for at := int64(0); at < size; {
 		from, err := data(at)
 		if errors.Is(err, vfs.ErrNoData) || errors.Is(err, unix.ENXIO) {
 			from = size
 		} else if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		all.WriteString(strings.Repeat(".", int((from-at)/unit)))
 		if at = from; at == size {
@@ -116,7 +116,7 @@ func holes(t *testing.T, size int64, data, hole func(int64) (int64, error)) stri
 		}
 		to, err := hole(at)
 		if err != nil || to <= at {
-			t.Fatalf("hole behind %d at %d, error %v", at, to, err)
+			tb.Fatalf("hole behind %d at %d, error %v", at, to, err)
 		}
 		all.WriteString(strings.Repeat("#", int((to-at)/unit)))
 		at = to

@@ -24,7 +24,7 @@ const patience = 30 * time.Second
 // volume is a filesystem with its state on this host.
 type volume struct {
 	*vfs.FS
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	index *index.Index
 }
@@ -35,19 +35,19 @@ var handles atomic.Uint64
 var root = vfs.Caller{}
 
 // open opens a filesystem on a bucket, with its local state in dir.
-func open(t *testing.T, bucket objstore.Bucket, dir string, change ...func(*vfs.Config)) *volume {
-	t.Helper()
+func open(tb testing.TB, bucket objstore.Bucket, dir string, change ...func(*vfs.Config)) *volume {
+	tb.Helper()
 	lay, err := layout.New("v/")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	x, err := index.Open(filepath.Join(dir, "index"), index.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	c, err := cache.Open(filepath.Join(dir, "data"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cfg := vfs.Config{
 		Index: x, Cache: c, Bucket: bucket, Layout: lay, Log: slog.New(slog.DiscardHandler),
@@ -57,12 +57,12 @@ func open(t *testing.T, bucket objstore.Bucket, dir string, change ...func(*vfs.
 	for _, fn := range change {
 		fn(&cfg)
 	}
-	fs, err := vfs.New(t.Context(), cfg)
+	fs, err := vfs.New(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	v := &volume{FS: fs, t: t, dir: dir, index: x}
-	t.Cleanup(v.close)
+	v := &volume{FS: fs, t: tb, dir: dir, index: x}
+	tb.Cleanup(v.close)
 	return v
 }
 
@@ -263,10 +263,10 @@ func (v *volume) names(path string) ([]string, error) {
 }
 
 // want fails the test on an error.
-func want(t *testing.T, err error) {
-	t.Helper()
+func want(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

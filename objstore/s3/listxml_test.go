@@ -153,6 +153,7 @@ func FuzzScanListing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) { sameListing(t, text) })
 }
 
+// BenchmarkDecodeListing reads a page of a listing, beside the reader of the standard library.
 func BenchmarkDecodeListing(b *testing.B) {
 	var text strings.Builder
 	text.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n" + `<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated>`)
