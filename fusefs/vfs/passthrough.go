@@ -107,6 +107,13 @@ func (fs *FS) SetPasser(to Passer) {
 	fs.passer = to
 }
 
+// canPass reports whether the kernel is given files.
+func (fs *FS) canPass() bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.passer != nil
+}
+
 // passedOf returns what is known of an inode's content file, nil if it was never passed.
 func (fs *FS) passedOf(ino Ino) *passed {
 	fs.mu.Lock()

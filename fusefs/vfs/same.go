@@ -17,8 +17,9 @@ const (
 	// sumLeast is the smallest file, in bytes, of which sums are made: others are sent at
 	// once.
 	sumLeast = 16 << 20
-	// sumAtOpen is the largest file, in bytes, whose open for writing may wait for them. The
-	// sums of others are known from their first upload on.
+	// sumAtOpen is the largest file, in bytes, whose open for writing may wait for them, should
+	// they not have been made when it landed. The sums of others are known from the first upload
+	// of what the kernel has written on.
 	sumAtOpen = 256 << 20
 )
 
@@ -32,15 +33,73 @@ func sumsOf(f io.ReaderAt, n index.Inode, gen uint64) (index.Sums, error) {
 	return s, err
 }
 
+// lacksSums reports whether a file is what its object has, but for the sums of that, which an
+// open for writing would make.
+func (fs *FS) lacksSums(n index.Inode, c index.Content) bool {
+	if n.Size < sumLeast || n.Size > sumAtOpen || !isClean(n) || len(c.Changed(n.PlacedGen, 0, n.Size)) > 0 {
+		return false
+	}
+	s, err := fs.Index.Sums(n.Ino)
+	return err != nil || s.Gen != n.PlacedGen
+}
+
+// sumBehind makes the sums of what has just landed, so that no open for writing has to wait
+// for them. Of many files that land at once some do without.
+func (fs *FS) sumBehind(ino Ino) {
+	n, c, err := fs.content(ino)
+	if err != nil || !fs.canPass() || !c.Resident.Covers(0, n.Size) || !fs.lacksSums(n, c) {
+		return
+	}
+	select {
+	case fs.summing <- struct{}{}:
+	default:
+		return
+	}
+	if !fs.begin() {
+		return // for good
+	}
+	go func() {
+		defer fs.tasks.Done()
+		if err := fs.sumLanded(n, c); err != nil {
+			fs.Log.Debug("what has landed was not summed", "inode", uint64(ino), "error", err)
+		}
+		<-fs.summing
+	}()
+}
+
+// sumLanded records the sums of a content that is whole on this host, unless it was changed,
+// or could have been, by their end. It keeps nobody from writing meanwhile.
+func (fs *FS) sumLanded(n index.Inode, c index.Content) error {
+	f, err := fs.Cache.OpenRead(uint64(n.Ino), c.File)
+	if err != nil {
+		return err
+	}
+	s, err := sumsOf(f, n, n.PlacedGen)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	nd := fs.acquire(n.Ino)
+	defer fs.release(nd)
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	if fs.mayDiffer(n.Ino) {
+		return nil // by what was written since, which nobody has told us of
+	}
+	return fs.Index.Update(func(tx *index.Tx) error {
+		now, err := tx.Inode(n.Ino)
+		if err != nil || now.Gen != n.Gen || now.PlacedGen != n.PlacedGen {
+			return notThere(notExist(err))
+		}
+		return tx.PutSums(n.Ino, s)
+	})
+}
+
 // sumBase records the sums of what is about to be written to behind our back, where it is
 // what the object has and they are not known. The caller holds nd.mu.
 func (fs *FS) sumBase(nd *node, p *passed) error {
 	n, c, err := fs.content(nd.ino)
-	if err != nil || n.Size < sumLeast || n.Size > sumAtOpen || !isClean(n) || len(c.Changed(n.PlacedGen, 0, n.Size)) > 0 {
+	if err != nil || !fs.lacksSums(n, c) {
 		return err
-	}
-	if s, err := fs.Index.Sums(nd.ino); err == nil && s.Gen == n.PlacedGen {
-		return nil
 	}
 	var s index.Sums
 	err = fs.withPassed(nd, p, func(f *cache.File) (err error) {

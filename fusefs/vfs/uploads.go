@@ -259,6 +259,7 @@ func (u uploads) Landed(ino Ino) {
 	if err := errors.Join(u.fs.keepSums(ino), notThere(u.fs.look(ino))); err != nil {
 		u.fs.Log.Warn("a content file was not looked at", "inode", uint64(ino), "error", err)
 	}
+	u.fs.sumBehind(ino)
 }
 
 // Failed implements writeback.Files.

@@ -103,6 +103,7 @@ type FS struct {
 	peeks      peeks
 	walks      walks
 	neighbours chan struct{} // bounds the files under way that nobody asked for yet
+	summing    chan struct{} // holds a place for the one file that is summed behind its landing
 
 	aheads       atomic.Int64 // transfers under way that nobody waits for yet
 	gathered     atomic.Int64 // bytes of transfers that are in memory
@@ -130,6 +131,7 @@ func New(ctx context.Context, c Config) (*FS, error) {
 		looks:    make(chan struct{}, looksAtOnce),
 
 		neighbours: make(chan struct{}, neighboursAtOnce),
+		summing:    make(chan struct{}, 1),
 		roomMaker:  make(chan struct{}, 1),
 	}
 	fs.hidden = newHiddenKeys()
