@@ -59,7 +59,14 @@ func (b *bench) measureVolume(ctx context.Context, res *result, fs filesystem, e
 		if _, err := j.run(ctx); err != nil {
 			return err
 		}
-		if err := v.remount(ctx); err != nil {
+		if err := v.unmount(); err != nil {
+			return err
+		}
+		// The names stay: they are nowhere else. What it kept of the content goes.
+		if err := os.RemoveAll(v.at.cache()); err != nil {
+			return err
+		}
+		if err := v.mount(ctx); err != nil {
 			return err
 		}
 	}

@@ -71,7 +71,7 @@ func rclone(m mountpoint) (*exec.Cmd, error) {
 }
 
 func s3fs(m mountpoint) (*exec.Cmd, error) {
-	cache := filepath.Join(m.state, "cache")
+	cache := m.cache()
 	if err := os.MkdirAll(cache, 0o700); err != nil {
 		return nil, err
 	}
@@ -96,5 +96,5 @@ func juicefs(m mountpoint) (*exec.Cmd, error) {
 			return nil, fmt.Errorf("juicefs format: %w\n%s", err, said)
 		}
 	}
-	return exec.Command("juicefs", "mount", "--no-usage-report", "--cache-dir", filepath.Join(m.state, "cache"), database, m.dir), nil
+	return exec.Command("juicefs", "mount", "--no-usage-report", "--cache-dir", m.cache(), database, m.dir), nil
 }

@@ -37,6 +37,9 @@ type mountpoint struct {
 	options []string // of objvol: key=value
 }
 
+// cache is where those that have other state too keep content.
+func (m mountpoint) cache() string { return filepath.Join(m.state, "cache") }
+
 // volume is a mount that is served by a program.
 type volume struct {
 	fs      filesystem
