@@ -105,6 +105,21 @@ func (b *sentBody) Open() (io.ReadCloser, error) {
 	return &sentReader{ReadCloser: r, bytes: &b.bytes}, nil
 }
 
+// InFile is the function InFile for the body inside.
+func (b *sentBody) InFile() (FileRange, bool) {
+	r, ok := InFile(b.Body)
+	moved := r.Moved
+	r.Moved = func(n int, sent bool) {
+		if sent {
+			b.bytes.Add(int64(n))
+		}
+		if moved != nil {
+			moved(n, sent)
+		}
+	}
+	return r, ok
+}
+
 type sentReader struct {
 	io.ReadCloser
 	bytes *atomic.Int64

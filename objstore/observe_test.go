@@ -1,6 +1,7 @@
 package objstore_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -40,6 +41,37 @@ func TestObserve(t *testing.T) {
 			t.Errorf("retries %v", o.retries)
 		}
 	})
+}
+
+// Of a body that lies in a file what was sent counts, and who made it is told as well.
+func TestObserveFile(t *testing.T) {
+	t.Parallel()
+	told, o := 0, &observer{}
+	body := inFile{objstore.Bytes("0123456789"), objstore.FileRange{Length: 10, Moved: func(n int, _ bool) { told += n }}}
+	_, err := objstore.WithObserver(sendsFiles{}, o).UploadPart(t.Context(), "k", "id", 1, body)
+	if err != nil || len(o.requests) != 1 || o.requests[0].sent != 4 || told != 10+4 {
+		t.Errorf("observed %+v, told of %d bytes, error %v", o.requests, told, err)
+	}
+}
+
+type inFile struct {
+	objstore.Body
+	at objstore.FileRange
+}
+
+func (f inFile) InFile() (objstore.FileRange, bool) { return f.at, true }
+
+// sendsFiles is a bucket that reads all of a part and sends 4 bytes of it.
+type sendsFiles struct{ objstore.Bucket }
+
+func (sendsFiles) UploadPart(_ context.Context, _, _ string, _ int, body objstore.Body) (objstore.Part, error) {
+	in, ok := objstore.InFile(body)
+	if !ok {
+		return objstore.Part{}, objstore.ErrInvalid
+	}
+	in.Moved(int(in.Length), false)
+	in.Moved(4, true)
+	return objstore.Part{}, nil
 }
 
 // A Get lasts until its body is closed, and fails where its body does.

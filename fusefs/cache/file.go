@@ -205,6 +205,18 @@ func (f *File) Fd() uintptr {
 	return f.f.Fd()
 }
 
+// Use returns what calls a function with the descriptor, which cannot be closed meanwhile.
+// It is false of a content in a shared file, whose place may be another's as soon as it is
+// closed.
+func (f *File) Use() (use func(call func(fd int)) error, ok bool) {
+	if f.isSmall() {
+		return nil, false
+	}
+	return func(call func(fd int)) error {
+		return f.control("use", func(fd int) error { call(fd); return nil })
+	}, true
+}
+
 // Close closes the descriptor. The content stays.
 func (f *File) Close() error {
 	if !f.isSmall() {

@@ -10,6 +10,7 @@ import (
 	"objvol/fusefs/extent"
 	"objvol/fusefs/index"
 	"objvol/fusefs/writeback"
+	"objvol/objstore"
 )
 
 // uploads is what the write-back sees of a filesystem.
@@ -196,6 +197,20 @@ func (u *upload) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// InFile implements objstore.Filed.
+func (u *upload) InFile(off, n int64) (objstore.FileRange, bool) {
+	f, ok := u.file.(*cache.File)
+	if !ok || n > u.size-off || !u.needed.Covers(off, n) || !u.content.Resident.Covers(off, n) {
+		return objstore.FileRange{}, false
+	}
+	return inFile(f, off, n)
+}
+
+func inFile(f *cache.File, off, n int64) (objstore.FileRange, bool) {
+	use, ok := f.Use()
+	return objstore.FileRange{Use: use, Offset: off, Length: n}, ok
+}
+
 // Close implements writeback.Content.
 func (u *upload) Close() error {
 	defer u.fs.release(u.node)
@@ -223,11 +238,14 @@ func (u uploads) Part(ino Ino, gen uint64, r extent.Range) (writeback.Part, erro
 	return &openPart{f, func() { done(); u.fs.release(nd) }}, nil
 }
 
-// openPart is a content file that is open for reading a part of it.
+// openPart is a content file that is open for reading a part of it, which is all resident.
 type openPart struct {
-	io.ReaderAt
+	*cache.File
 	done func()
 }
+
+// InFile implements objstore.Filed.
+func (p *openPart) InFile(off, n int64) (objstore.FileRange, bool) { return inFile(p.File, off, n) }
 
 // Close implements writeback.Part.
 func (p *openPart) Close() error {

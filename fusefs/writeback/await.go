@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,22 @@ type beating struct {
 func (b beating) ReadAt(p []byte, off int64) (int, error) {
 	b.pulse.beat()
 	return b.Content.ReadAt(p, off)
+}
+
+// InFile implements objstore.Filed.
+func (b beating) InFile(off, n int64) (objstore.FileRange, bool) {
+	return b.pulse.inFile(b.Content, off, n)
+}
+
+// inFile says where a content lies, and tells when it is read there.
+func (p *pulse) inFile(r io.ReaderAt, off, n int64) (objstore.FileRange, bool) {
+	f, ok := r.(objstore.Filed)
+	if !ok {
+		return objstore.FileRange{}, false
+	}
+	in, ok := f.InFile(off, n)
+	in.Moved = func(int, bool) { p.beat() }
+	return in, ok
 }
 
 // watchers let callers wait for a task's next step to end.

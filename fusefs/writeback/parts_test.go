@@ -1,9 +1,14 @@
 package writeback_test
 
 import (
+	"context"
+	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"objvol/fusefs/vfs"
 	"objvol/objstore"
@@ -134,6 +139,56 @@ func TestPartsOfARestlessFile(t *testing.T) {
 			}
 		}, func(c *vfs.Config) { c.PartSize = part })
 	}
+}
+
+// filesOnly is a bucket that takes parts from the files that they lie in.
+type filesOnly struct {
+	*memory.Bucket
+	taken sync.Map // the numbers of those
+}
+
+func (f *filesOnly) UploadPart(ctx context.Context, key, id string, number int, body objstore.Body) (objstore.Part, error) {
+	if in, ok := objstore.InFile(body); ok {
+		data := make([]byte, in.Length)
+		var err error
+		if used := in.Use(func(fd int) { _, err = unix.Pread(fd, data, in.Offset) }); used != nil || err != nil {
+			return objstore.Part{}, errors.Join(used, err)
+		}
+		f.taken.Store(number, nil)
+		body = objstore.Bytes(data)
+	}
+	return f.Bucket.UploadPart(ctx, key, id, number, body)
+}
+
+// Parts are said to lie in a file where all of them does: not what the file has no bytes of.
+func TestPartsThatLieInFiles(t *testing.T) {
+	t.Parallel()
+	const part = 3 << 16
+	b := &filesOnly{Bucket: memory.New(memory.Options{MinPartSize: part / 3})}
+	bubble(t, b, func(v *volume) {
+		want := []byte(strings.Repeat("0123456789abcdef", 6*part/16))
+		v.write("a", string(want))
+		fh := v.openFile("a", 0)
+		v.must(v.Fallocate(t.Context(), fh, part, part, vfs.FallocPunchHole|vfs.FallocKeepSize))
+		clear(want[part : 2*part])
+		v.Release(fh)
+		v.writeAt("a", 8*part, "end") // and a hole before it
+		want = append(append(want, make([]byte, 2*part)...), "end"...)
+		v.drain()
+		if got, _ := content(b.Bucket, "v/a"); got != string(want) {
+			t.Errorf("the object differs from byte %d on", differ(got, string(want)))
+		}
+		for _, number := range []int{1, 3, 4, 5, 6, 9} {
+			if _, ok := b.taken.Load(number); !ok {
+				t.Errorf("part %d was copied", number)
+			}
+		}
+		for _, number := range []int{7, 8} {
+			if _, ok := b.taken.Load(number); ok {
+				t.Errorf("part %d was taken from a file that has no bytes of it", number)
+			}
+		}
+	}, func(c *vfs.Config) { c.PartSize = part })
 }
 
 // differ returns the first byte in which two contents differ.

@@ -437,6 +437,11 @@ func (b beatingPart) ReadAt(p []byte, off int64) (int, error) {
 	return b.ReaderAt.ReadAt(p, off)
 }
 
+// InFile implements objstore.Filed.
+func (b beatingPart) InFile(off, n int64) (objstore.FileRange, bool) {
+	return b.pulse.inFile(b.ReaderAt, off, n)
+}
+
 // errNoStream is a stream that cannot be used: all is sent without it.
 var errNoStream = errors.New("the parts that were sent while the file was written cannot be used")
 

@@ -14,8 +14,8 @@
 //
 // Writes with a large body and the multipart requests go through minio.Core: the
 // high-level PutObject drops preconditions as soon as it uploads in parts. Requests
-// without a body (Head, Get, List, Delete), or with a small one, are built and signed here
-// with minio-go's signer. That is less code than its methods need around them, and it is
+// without a body (Head, Get, List, Delete), with a small one, or with one that lies in a
+// file are built and signed here with minio-go's signer. That is less code than its methods need around them, and it is
 // the only way to
 //
 //   - list a single page with metadata, a delimiter and a context,
@@ -74,8 +74,15 @@
 //
 // Bodies are sent with an unsigned payload and a CRC32C. That of at most 64 KiB is read
 // first and has its sum in the head. Measured with 4 KiB on two busy cores: 260 µs of this
-// process per Put instead of 380, 75 kB less allocated. A larger one has it in a trailer that is computed while
-// the body is read: one pass, no MD5, no SHA-256, over http as over https. The server
+// process per Put instead of 380, 75 kB less allocated.
+//
+// A part that lies in a file (objstore.InFile) is read once for its sum and then sent by the kernel: nothing is
+// copied through this process, and there are no chunks to make here and to take apart there.
+// Of 1 GiB that a program writes, sending takes 0.32 s of this process instead of 0.50, on
+// two busy cores. A part that was written to between the two is refused by the server, and
+// sent like any other.
+//
+// Any other body has its sum in a trailer, computed while the body is read: one pass, no MD5, no SHA-256, over http as over https. The server
 // compares the trailer before it accepts the object or the part. Signing each chunk
 // instead costs a SHA-256 of everything and protects only against someone who can alter
 // the plain text of a connection, who can read it as well; that is what https is for.

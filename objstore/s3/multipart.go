@@ -58,6 +58,12 @@ func (b *Bucket) uploadPart(ctx context.Context, key, id string, number int, bod
 	if err := checkSize(body.Size()); err != nil {
 		return objstore.Part{}, err
 	}
+	if in, ok := objstore.InFile(body); ok {
+		if part, err := b.sendFile(ctx, key, id, number, in); !isDamaged(err) {
+			return part, err
+		}
+		// It was written to meanwhile: now it is summed as it is sent.
+	}
 	source, err := openSource(body)
 	if err != nil {
 		return objstore.Part{}, err

@@ -32,7 +32,7 @@ const (
 // errorBodyLimit is how much of an error answer is read, in bytes.
 const errorBodyLimit = 64 << 10
 
-// request is a request with no body, or a small one.
+// request is a request with no body, a small one, or one that lies in a file.
 type request struct {
 	method string
 	key    string // empty is the bucket
@@ -41,7 +41,8 @@ type request struct {
 	// signed are headers that are part of the signature: those of Amazon's own names have
 	// to be.
 	signed http.Header
-	body   []byte // without an expiry, signed has its checksum
+	body   []byte    // without an expiry, signed has its checksum
+	file   *fileBody // in place of body and without an expiry: so is its; the caller ends it
 	// expiry, if not zero, is how long after signing the server still accepts it.
 	expiry time.Duration
 }
@@ -93,7 +94,10 @@ func (b *Bucket) sign(ctx context.Context, r request) (*http.Request, error) {
 		req = signer.PreSignV4(*req, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, b.region, int64(r.expiry/time.Second))
 	} else {
 		payload := emptySHA256
-		if r.body != nil {
+		if r.file != nil {
+			req.Body, req.ContentLength = r.file, r.file.in.Length
+		}
+		if r.body != nil || r.file != nil {
 			payload = unsignedPayload
 		}
 		req.Header.Set("X-Amz-Content-Sha256", payload)
