@@ -16,8 +16,11 @@ const (
 // nobody waits make way: programs, driver and store often share a few processors. Each does
 // so for a bounded time after it is due, so that under a program that never rests as much is
 // sent as without, only later. What is needed, or under way, does not, and nothing does in a
-// drain.
-type calm struct{ asked pulse }
+// drain, or while processors are idle.
+type calm struct {
+	asked pulse
+	idle  idle // schedule.mu protects it
+}
 
 // Asked tells that a program has asked the volume for something. It costs next to nothing.
 func (w *Writeback) Asked() { w.sched.calm.asked.beat() }
@@ -29,6 +32,24 @@ func (s *schedule) turnLocked(due time.Time) time.Time {
 	}
 	quiet := time.Unix(0, s.calm.asked.last.Load()).Add(calmQuiet)
 	return latest(due, earliest(quiet, due.Add(calmMost)))
+}
+
+// patientLocked is when it is the turn of the first task that makes way, or when to see
+// again whether it still has to.
+func (s *schedule) patientLocked(now time.Time) time.Time {
+	due := s.patient.first().due
+	turn := s.turnLocked(due)
+	if !turn.After(now) || !s.calm.idle.canBe() {
+		return turn
+	}
+	if due.After(now) {
+		return due
+	}
+	yes, again := s.calm.idle.look(now)
+	if yes {
+		return due
+	}
+	return earliest(turn, again)
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -9,7 +9,7 @@
 // queues of the index are read and the same goes on.
 //
 // While programs use the volume, what nobody waits for makes way for them, for a bounded
-// time (calm.go).
+// time (calm.go), unless processors are idle (idle.go).
 //
 // # Planning
 //

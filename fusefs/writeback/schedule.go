@@ -158,7 +158,7 @@ func (s *schedule) firstLocked(now time.Time) (first *dueHeap, turn time.Time) {
 		}
 	}
 	if len(s.patient) > 0 {
-		if at := s.turnLocked(s.patient.first().due); first == nil || at.Before(turn) {
+		if at := s.patientLocked(now); first == nil || at.Before(turn) {
 			first, turn = &s.patient, at
 		}
 	}

@@ -72,6 +72,7 @@ func New(c Config) *Writeback {
 	}
 	c.PartSize = cmp.Or(c.PartSize, DefaultPartSize)
 	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched(), dirTimes: dirTimes{gens: make(map[index.Ino]uint64)}}
+	w.sched.calm.idle = newIdle()
 	w.streams.all, w.streams.places = make(map[index.Ino]*stream), make(chan struct{}, streamsAtOnce)
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
