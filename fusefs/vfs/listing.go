@@ -77,16 +77,16 @@ func (fs *FS) list(ctx context.Context, dir Ino, f *flight) error {
 
 // pages enters all pages of one listing. The next one is asked for while one is entered.
 func (s *scan) pages(ctx context.Context, opts objstore.ListOptions) error {
-	page, err := s.fs.Bucket.List(ctx, opts)
-	if err == nil && !s.worth(page) && s.end() {
+	page, err := s.page(ctx, opts)
+	if err == nil && !s.worth(page.Page) && s.end() {
 		return errNotPeeked
 	}
 	for err == nil && page.Next != "" {
-		var next objstore.Page
+		var next shownPage
 		opts.Token = page.Next
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() (err error) {
-			next, err = s.fs.Bucket.List(ctx, opts)
+			next, err = s.page(ctx, opts)
 			return err
 		})
 		g.Go(func() error { return s.merge(ctx, page) })
@@ -115,10 +115,15 @@ func (s *scan) stillThere(c *change) error {
 const mergeBatch = 200
 
 // merge enters one page.
-func (s *scan) merge(ctx context.Context, page objstore.Page) error {
+func (s *scan) merge(ctx context.Context, page shownPage) error {
 	entries := make([]found, 0, len(page.Objects)+len(page.Prefixes))
-	for _, obj := range page.Objects {
-		entries = append(entries, s.found(obj.Key, obj))
+	for i, obj := range page.Objects {
+		f := s.found(obj.Key, obj)
+		if page.same == nil || !page.same[i] {
+			entries = append(entries, f)
+		} else if !f.entry.Self {
+			s.seen[f.entry.Name] = true
+		}
 	}
 	for _, prefix := range page.Prefixes {
 		entries = append(entries, s.found(prefix, objstore.Object{}))

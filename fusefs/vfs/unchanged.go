@@ -1,0 +1,73 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+
+	"objvol/fusefs/index"
+	"objvol/objstore"
+)
+
+// A directory that was listed before is listed without metadata: as long as its objects are
+// those that the index has, they tell nothing new, and listing them is most of the work of a
+// store that can. A page that shows another object is asked for once more, with them.
+
+// shownPage is a page of a listing.
+type shownPage struct {
+	objstore.Page
+	// same says of each of its objects that the index has it under its name: there is
+	// nothing to merge.
+	same []bool
+}
+
+// page asks for one page.
+func (s *scan) page(ctx context.Context, opts objstore.ListOptions) (shownPage, error) {
+	opts.Bare = !s.first && s.fs.Bucket.Capabilities().ListMetadata
+	page, err := s.fs.Bucket.List(ctx, opts)
+	if err != nil || s.first {
+		return shownPage{Page: page}, err
+	}
+	same, news, err := s.compare(page.Objects)
+	if err != nil || !news || !opts.Bare {
+		return shownPage{page, same}, err
+	}
+	opts.Bare = false
+	if page, err = s.fs.Bucket.List(ctx, opts); err != nil {
+		return shownPage{}, err
+	}
+	same, _, err = s.compare(page.Objects)
+	return shownPage{page, same}, err
+}
+
+// compare finds the objects that the index has, and whether one of the others has metadata
+// that are to be known.
+func (s *scan) compare(objects []objstore.Object) (same []bool, news bool, err error) {
+	same = make([]bool, len(objects))
+	for i, obj := range objects {
+		k, known, err := s.fs.Index.Key(obj.Key)
+		if err != nil {
+			return nil, false, err
+		}
+		if !known || k.Gone || k.ETag != obj.ETag || k.Size != obj.Size || !k.LastModified.Equal(obj.LastModified) {
+			news = news || !known || k.Request == ""
+			continue
+		}
+		if same[i], err = s.owns(obj.Key, k); err != nil {
+			return nil, false, err
+		}
+	}
+	return same, news, nil
+}
+
+// owns reports whether the inode that a key belongs to is the one that its name stands for.
+func (s *scan) owns(key string, k index.Key) (bool, error) {
+	entry := s.folder.Entry(key)
+	if entry.Self {
+		return k.Owner == s.dir, nil
+	}
+	ino, err := s.fs.Index.Lookup(s.dir, entry.Name)
+	if errors.Is(err, index.ErrNotFound) {
+		return false, nil
+	}
+	return ino == k.Owner, err
+}
