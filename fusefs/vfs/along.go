@@ -3,6 +3,9 @@ package vfs
 import (
 	"context"
 	"errors"
+	"time"
+
+	"objvol/fusefs/index"
 )
 
 // Who opens a directory that was never listed reads along with its listing: what a page
@@ -45,6 +48,17 @@ func (f *flight) wait(ctx context.Context, came <-chan struct{}) error {
 		return ErrInterrupted
 	}
 	return nil
+}
+
+// believed returns a directory with the freshness of the names that are read along: they are
+// as young as the listing, and it was known before at the earliest that there are overflow
+// names (long.go).
+func (fs *FS) believed(dir index.Inode, f *flight) index.Inode {
+	if f == nil || dir.Dir == nil || dir.Dir.Listed {
+		return dir
+	}
+	dir.Dir = &index.Dir{Listed: true, ListedAt: f.began.Add(-fs.TTL / longShare), Took: time.Since(f.began)}
+	return dir
 }
 
 // readable makes sure that a directory can be read. It returns the listing with which it

@@ -37,7 +37,7 @@ func (fs *FS) ReleaseDir(fh uint64) { fs.dropHandle(fh) }
 
 // ReadDir reports the names of a directory that come after a cookie, each that exists all
 // the time exactly once, until emit returns false. With plus set they come with their
-// inodes.
+// inodes, unless the kernel knows these.
 func (fs *FS) ReadDir(ctx context.Context, fh, cookie uint64, plus bool, emit func(DirEntry) bool) error {
 	h, err := fs.handle(fh)
 	if err != nil {
@@ -46,6 +46,14 @@ func (fs *FS) ReadDir(ctx context.Context, fh, cookie uint64, plus bool, emit fu
 	dir, err := fs.Index.Inode(h.ino)
 	if err != nil {
 		return notExist(err)
+	}
+	dir = fs.believed(dir, h.along)
+	switch {
+	case plus && fs.tolds.knows(dir):
+		plus = false
+		fs.tolds.skip(&h.telling)
+	case plus && cookie == 0:
+		fs.tolds.begin(&h.telling, fs.entryTTL(dir))
 	}
 	if !h.noAtime {
 		fs.accessed(h.ino)
@@ -85,7 +93,13 @@ func (fs *FS) ReadDir(ctx context.Context, fh, cookie uint64, plus bool, emit fu
 			along = nil // a listing that followed may have brought more
 			continue
 		default:
+			if now, err := fs.Index.Inode(h.ino); err == nil && now.Dir != nil && now.Dir.Listed {
+				fs.tolds.end(&h.telling, h.ino, now.Dir.ListedAt)
+			}
 			return nil
+		}
+		if !plus {
+			fs.tolds.skip(&h.telling)
 		}
 		for _, e := range batch {
 			if e.Ino != 0 && !emit(e) {

@@ -54,8 +54,9 @@
 // # Names and freshness
 //
 // A directory is listed once into the index and again when it is older than the
-// volume's ttl (freshness.go). What the kernel may remember is what is left of that
-// time. Listings never overrule changes of ours (hard-cases 9).
+// volume's ttl (freshness.go), then without metadata as long as it shows what the index has
+// (unchanged.go). What the kernel may remember is what is left of that time; while it does,
+// it is told names alone (told.go). Listings never overrule changes of ours (hard-cases 9).
 //
 // A directory exists if it has a marker, or if something lies below it that can be shown.
 // Keys that cannot (hidden.go) are counted and logged once. They hold no directory: rmdir

@@ -102,10 +102,11 @@ func (fs *FS) young(ctx context.Context, n index.Inode) (index.Inode, error) {
 
 // flight is a listing under way.
 type flight struct {
-	done chan struct{}
-	err  error
-	peek bool          // only looks into the directory wait for it. FS.mu
-	came chan struct{} // closed when names came, if they can be read already (along.go). FS.mu
+	done  chan struct{}
+	err   error
+	peek  bool          // only looks into the directory wait for it. FS.mu
+	came  chan struct{} // closed when names came, if they can be read already (along.go). FS.mu
+	began time.Time     // before its first request
 }
 
 // onlyPeek reports whether nobody waits for a listing but looks into the directory.
@@ -126,7 +127,7 @@ func (fs *FS) listingOf(dir Ino, peek bool) *flight {
 		f.peek = f.peek && peek
 		return f
 	}
-	f := &flight{done: make(chan struct{}), came: make(chan struct{}), peek: peek}
+	f := &flight{done: make(chan struct{}), came: make(chan struct{}), peek: peek, began: time.Now()}
 	if fs.closed {
 		f.err = ErrInterrupted
 		close(f.done)

@@ -19,7 +19,8 @@ const (
 	openNoAtime = 0o1000000
 )
 
-// handle is an open file or directory. It is immutable but for its errors and its window.
+// handle is an open file or directory. It is immutable but for its errors, its window and
+// its telling.
 type handle struct {
 	ino   Ino
 	node  *node // nil for directories
@@ -34,6 +35,8 @@ type handle struct {
 	window  window
 	// along is the listing that was under way when a directory was opened, nil for none.
 	along *flight
+	// telling is how a directory is read. tolds.mu protects it.
+	telling telling
 	// reported is how many failed uploads of the inode this handle was told of.
 	// node.errs protects it.
 	reported uint64

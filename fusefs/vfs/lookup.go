@@ -40,7 +40,11 @@ func (fs *FS) entry(dir, n index.Inode) (Entry, error) {
 // unlinked goes then: while the kernel knows it, it can ask for its attributes.
 func (fs *FS) Forget(ino Ino, _ uint64) {
 	n, err := fs.Index.Inode(ino)
-	if err != nil || n.Nlink > 0 {
+	if err != nil {
+		return
+	}
+	if n.Nlink > 0 {
+		fs.tolds.forgot()
 		return
 	}
 	fs.mu.Lock()

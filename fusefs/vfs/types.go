@@ -71,8 +71,8 @@ type DirEntry struct {
 	Ino    Ino
 	Type   uint32 // S_IFMT bits, 0 where it is not known without a request
 	Cookie uint64 // where reading goes on after this name
-	// Entry is the inode as Lookup would answer it; nil for "." and "..", and where
-	// names alone were asked for.
+	// Entry is the inode as Lookup would answer it; nil for "." and "..", where names alone
+	// were asked for, and where the kernel knows it.
 	Entry *Entry
 }
 

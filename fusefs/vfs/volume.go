@@ -101,6 +101,7 @@ type FS struct {
 
 	graves     graves
 	peeks      peeks
+	tolds      tolds
 	walks      walks
 	neighbours chan struct{} // bounds the files under way that nobody asked for yet
 	summing    chan struct{} // holds a place for the one file that is summed behind its landing
