@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"objvol/fusefs/index"
 	"objvol/objstore"
@@ -107,12 +106,13 @@ func (w *Writeback) park(j *job) error {
 		return err
 	}
 	obj, err := w.copyObject(w.ctx, j, src, attrs)
+	// It, or that of an earlier attempt, may have been made, and not be wanted any more when
+	// this is tried again.
+	j.leftover = err != nil
 	if _, ok := errors.AsType[*sourceError](err); ok {
 		return w.request(w.ctx, func(ctx context.Context) error { return w.changedThere(ctx, j.Ino, src, err) })
 	}
 	if err != nil {
-		// It may have been made, and not be wanted any more when this is tried again.
-		w.sched.add(sweepTask, time.Now().Add(retryFirst))
 		return err
 	}
 	return w.Index.Update(func(tx *index.Tx) error {

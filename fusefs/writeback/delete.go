@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"objvol/fusefs/index"
@@ -84,7 +85,11 @@ func (w *Writeback) goneJob(tx *index.Tx, j *job, changed bool) error {
 		return err
 	}
 	if changed {
-		if err := w.unlist(tx, j.Key); err != nil {
+		if strings.HasPrefix(j.Key, w.Layout.Records().MovingPrefix()) {
+			// A later copy of ours whose answer was lost: nobody else writes there.
+			j.free(w)
+			w.sched.add(sweepTask, time.Now())
+		} else if err := w.unlist(tx, j.Key); err != nil {
 			return err
 		}
 	}

@@ -267,6 +267,10 @@ func (w *Writeback) run(t task) error {
 		// the wait for it.
 		err = errors.Join(err, w.Index.Update(func(*index.Tx) error { j.free(w); return nil }))
 	}
+	if j.leftover {
+		// Not before: the look says nothing of a key with a request under way.
+		w.sched.add(sweepTask, time.Now().Add(retryFirst))
+	}
 	if err != nil {
 		return err
 	}
@@ -298,6 +302,8 @@ type job struct {
 	settled bool          // the task is out of the queue
 	freed   bool
 	placed  bool // the bucket has what was written
+	// leftover: a hidden copy may be in the bucket that no inode has.
+	leftover bool
 }
 
 // free ends the occupation of the step's keys, once. It is called inside index.Update.

@@ -1,0 +1,89 @@
+package writeback_test
+
+import (
+	"testing"
+	"time"
+
+	"objvol/objstore"
+	"objvol/objstore/memory"
+)
+
+const moving = ".objvol/volumes/v/moving/"
+
+// swap exchanges two names, over a third one.
+func (v *volume) swap(one, other string) {
+	v.rename(one, "swap")
+	v.rename(other, one)
+	v.rename("swap", other)
+}
+
+// wantNoneHidden fails if hidden copies are in the bucket after all was sent.
+func (v *volume) wantNoneHidden(b *memory.Bucket) {
+	v.t.Helper()
+	time.Sleep(time.Minute)
+	v.drain()
+	v.quiet()
+	if left := keys(b, moving); len(left) > 0 {
+		v.t.Errorf("hidden copies are left: %q", left)
+	}
+}
+
+// A hidden copy whose answer was lost does not stay though the next attempt finds its source
+// removed, and the look for leftovers after the first one came during it.
+func TestHiddenCopyOfALostSource(t *testing.T) {
+	t.Parallel()
+	b := memory.New(memory.Options{})
+	bubble(t, b, func(v *volume) {
+		v.write("a", "first")
+		v.write("b", "second")
+		v.drain()
+		lost := false
+		b.Inject(memory.Fault{Op: objstore.OpPut, Prefix: moving, After: true, Err: objstore.ErrUnavailable, Hook: func() { lost = true }})
+		b.Inject(memory.Fault{Op: objstore.OpGet, Key: "v/a", Nth: 2, Delay: 10 * time.Second, Hook: func() { b.Remove("v/a") }})
+		v.swap("a", "b")
+		time.Sleep(time.Minute)
+		if !lost {
+			t.Error("nothing was parked")
+		}
+		v.wantNoneHidden(b)
+		v.wantObject(b, "v/a", "second")
+		v.wantObject(b, "v/b", "first")
+	})
+}
+
+// A hidden copy that was to be deleted, and was made again by a request whose answer was lost,
+// does not stay when the delete finds it to be another.
+func TestHiddenCopyMadeAgain(t *testing.T) {
+	for name, without := range map[string]objstore.Capabilities{"alone": {BatchDelete: true}, "together": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := memory.New(memory.Options{Without: without})
+			bubble(t, b, func(v *volume) {
+				v.write("a", "first")
+				v.write("b", "second")
+				v.drain()
+				for _, op := range []string{objstore.OpDelete, objstore.OpDeleteMany} {
+					b.Inject(memory.Fault{Op: op, Prefix: moving, Count: 4, Err: objstore.ErrUnavailable})
+				}
+				v.swap("a", "b")
+				time.Sleep(time.Second)
+				if len(keys(b, moving)) != 1 {
+					t.Fatal("no hidden copy waits for its delete")
+				}
+				again := false
+				b.Inject(memory.Fault{Op: objstore.OpPut, Prefix: moving, After: true, Err: objstore.ErrUnavailable, Hook: func() {
+					again = true
+					v.swap("a", "b") // nothing has to move any more
+				}})
+				v.swap("a", "b")
+				time.Sleep(10 * time.Second)
+				if !again {
+					t.Error("nothing was parked a second time")
+				}
+				v.wantNoneHidden(b)
+				v.wantObject(b, "v/a", "second")
+				v.wantObject(b, "v/b", "first")
+			})
+		})
+	}
+}
