@@ -27,7 +27,7 @@ type RetryPolicy struct {
 }
 
 // WithRetry repeats requests that fail with ErrUnavailable, after a pause of random
-// length whose bound doubles. It is the only layer that repeats anything. o is told of
+// length whose bound doubles, and some that are denied, once. It is the only layer that repeats anything. o is told of
 // each repetition; it may be nil.
 //
 // A Get whose body breaks is continued where it stopped, with the ETag that was seen:
@@ -40,6 +40,11 @@ type RetryPolicy struct {
 // comment. Any other refusal of a repeated Put or CompleteUpload (a quota that is now
 // used up, an upload that is now gone because it was completed) says nothing about the
 // attempt before: the error is then ErrUnavailable, the outcome open.
+//
+// # Access denied
+//
+// MinIO denies a write into a directory that it removes with its last object at that moment.
+// So a Put or CompleteUpload that is denied is sent once more, and believed only then.
 //
 // A conditional Delete that finds nothing any more has succeeded. A Delete that was
 // repeated returns with a definite answer only once no lost attempt can arrive any
@@ -72,6 +77,7 @@ type call struct {
 	op, key string
 	begun   time.Time
 	sent    int   // attempts
+	denied  bool  // one was denied that was sent again
 	lost    error // the last attempt whose outcome is open, nil if there is none
 }
 
@@ -116,6 +122,25 @@ func (c *call) again(ctx context.Context, err error) error {
 	}
 	return nil
 }
+
+// write is run for what MinIO may deny by mistake.
+func (c *call) write(ctx context.Context, attempt func() error) error {
+	return c.run(ctx, func() error {
+		err := attempt()
+		if !errors.Is(err, ErrAccessDenied) || c.denied || sleep(ctx, deniedPause) != nil {
+			return err
+		}
+		c.denied = true
+		if c.r.o != nil {
+			c.r.o.Retry(c.op)
+		}
+		return attempt()
+	})
+}
+
+// deniedPause is how long a write that was denied waits for its second attempt: such a
+// directory is gone within less.
+const deniedPause = 20 * time.Millisecond
 
 // outcome returns the error of a write. A refusal tells the outcome only if no attempt
 // before it may have been executed.
@@ -172,7 +197,7 @@ func (r *retrying) Get(ctx context.Context, key string, opts GetOptions) (body i
 
 func (r *retrying) Put(ctx context.Context, key string, body Body, opts PutOptions) (object Object, err error) {
 	c := r.begin(OpPut, key)
-	err = c.run(ctx, func() error {
+	err = c.write(ctx, func() error {
 		object, err = r.Bucket.Put(ctx, key, body, opts)
 		return err
 	})
@@ -239,7 +264,7 @@ func (r *retrying) CopyPart(ctx context.Context, key, id string, number int, src
 
 func (r *retrying) CompleteUpload(ctx context.Context, key, id string, parts []Part, cond Condition) (object Object, err error) {
 	c := r.begin(OpCompleteUpload, key)
-	err = c.run(ctx, func() error {
+	err = c.write(ctx, func() error {
 		object, err = r.Bucket.CompleteUpload(ctx, key, id, parts, cond)
 		return err
 	})

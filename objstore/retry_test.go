@@ -61,10 +61,51 @@ func TestRetryOnlyUnavailable(t *testing.T) {
 				t.Errorf("%s: %v instead of %v", op, err, kind)
 			}
 		}
-		if have := below.Count(""); have != len(objstore.Ops) {
-			t.Errorf("%v: %d requests", kind, have)
+		want := len(objstore.Ops)
+		if errors.Is(kind, objstore.ErrAccessDenied) {
+			want += 2
+		}
+		if have := below.Count(""); have != want {
+			t.Errorf("%v: %d requests, not %d", kind, have, want)
 		}
 	}
+}
+
+// A write that is denied once was denied by mistake; what is denied twice is.
+func TestRetryDenied(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{objstore.OpPut, objstore.OpCompleteUpload} {
+		for _, denials := range []int{1, 2} {
+			below, o := memory.New(memory.Options{}), &observer{}
+			b := objstore.WithRetry(below, objstore.RetryPolicy{}, o)
+			below.Inject(memory.Fault{Op: op, Count: denials, Err: objstore.ErrAccessDenied})
+			_, err := b.Put(t.Context(), "k", objstore.Bytes("x"), objstore.PutOptions{Condition: objstore.Condition{IfAbsent: true}})
+			if op == objstore.OpCompleteUpload {
+				err = upload(t, b, "k")
+			}
+			if errors.Is(err, objstore.ErrAccessDenied) != (denials == 2) || err != nil && denials == 1 {
+				t.Errorf("%s, denied %d times: %v", op, denials, err)
+			}
+			if have := below.Count(op); have != 2 || !slices.Equal(o.retries, []string{op}) {
+				t.Errorf("%s: %d attempts, observed retries %q", op, have, o.retries)
+			}
+		}
+	}
+}
+
+// upload writes an object of one part.
+func upload(t *testing.T, b objstore.Bucket, key string) error {
+	t.Helper()
+	id, err := b.CreateUpload(t.Context(), key, objstore.Attributes{})
+	if err != nil {
+		return err
+	}
+	part, err := b.UploadPart(t.Context(), key, id, 1, objstore.Bytes("x"))
+	if err != nil {
+		return err
+	}
+	_, err = b.CompleteUpload(t.Context(), key, id, []objstore.Part{part}, objstore.Condition{})
+	return err
 }
 
 // Pauses stay below bounds that double up to the longest one.

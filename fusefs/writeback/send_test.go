@@ -495,3 +495,31 @@ func TestHiddenCopiesAreSwept(t *testing.T) {
 		v.wantKeys(b)
 	})
 }
+
+// A write that the store denies once, as MinIO does beside the delete of a directory's last
+// object, is no error of fsync; what it denies for good is, at once.
+func TestFsyncOfADeniedWrite(t *testing.T) {
+	t.Parallel()
+	b := memory.New(memory.Options{})
+	bubble(t, objstore.WithRetry(b, objstore.RetryPolicy{}, nil), func(v *volume) {
+		v.names("")
+		b.Inject(memory.Fault{Op: objstore.OpPut, Key: "v/a", Err: objstore.ErrAccessDenied})
+		v.write("a", "content")
+		v.must(v.fsync("a"))
+		v.wantObject(b, "v/a", "content")
+		v.drain()
+		v.quiet()
+		allow := b.Inject(memory.Fault{Op: objstore.OpPut, Key: "v/a", Err: objstore.ErrAccessDenied, Count: memory.Forever})
+		v.write("a", "other")
+		began := time.Now()
+		if err := v.fsync("a"); !errors.Is(err, vfs.ErrAccess) {
+			t.Errorf("fsync of what is denied: %v", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		allow()
+		v.drain()
+		v.wantObject(b, "v/a", "other")
+	})
+}
