@@ -235,13 +235,23 @@ func (fs *FS) shownChild(ctx context.Context, parent Ino, name string) (index.In
 	return n, err
 }
 
-// child returns the inode of a name that the index has.
+// child returns the inode of a name that the index has. A look at the bucket can find, between
+// the two reads, that the name is one of several of a file: it stands for another inode then,
+// and the one that was read first has no name any more.
 func (fs *FS) child(parent Ino, name string) (index.Inode, error) {
-	ino, err := fs.Index.Lookup(parent, name)
-	if err != nil {
-		return index.Inode{}, notExist(err)
+	for {
+		ino, err := fs.Index.Lookup(parent, name)
+		if err != nil {
+			return index.Inode{}, notExist(err)
+		}
+		n, err := fs.whole(ino)
+		if err == nil && n.Nlink > 0 {
+			return n, nil
+		}
+		if now, lerr := fs.Index.Lookup(parent, name); lerr == nil && now == ino {
+			return n, err
+		}
 	}
-	return fs.whole(ino)
 }
 
 // whole returns the inode that a name stands for: of a hard link not the member that is

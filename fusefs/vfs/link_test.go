@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -105,6 +106,52 @@ func TestLink(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestLinkIsFoundMeanwhile: a name that is looked up while it turns out to be one of several of
+// a file is never an inode without a name.
+func TestLinkIsFoundMeanwhile(t *testing.T) {
+	const dirs = 200
+	bucket := bucketOf(t, stores["poor"])
+	v := open(t, bucket, t.TempDir())
+	for i := range dirs {
+		want(t, v.mkdir(fmt.Sprint(i), 0o755))
+		want(t, v.write(fmt.Sprint(i, "/a"), 0, []byte("x"), 0))
+		want(t, v.link(fmt.Sprint(i, "/a"), fmt.Sprint(i, "/b")))
+	}
+	v.drain()
+	v.close()
+	w := open(t, bucket, t.TempDir())
+	bucket.Inject(memory.Fault{Op: objstore.OpHead, Count: memory.Forever, Delay: time.Millisecond})
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range dirs {
+		dir, _, err := w.at(fmt.Sprint(i, "/b"))
+		want(t, err)
+		fh := handles.Add(1)
+		want(t, w.OpenDir(t.Context(), dir, 0, fh))
+		want(t, w.ReadDir(t.Context(), fh, 0, false, func(vfs.DirEntry) bool { return true }))
+		w.ReleaseDir(fh)
+		w.wantLinks(2, "x", fmt.Sprint(i, "/a"))
+		found := make(chan struct{})
+		var looking sync.WaitGroup
+		looking.Go(func() {
+			for looks := true; looks; {
+				select {
+				case <-found:
+					looks = false
+				default:
+				}
+				// One who does not wait until the object was asked for.
+				if e, err := w.Lookup(impatient, dir, "b"); err == nil && e.Nlink != 2 {
+					t.Errorf("%d/b is inode %d with %d links", i, e.Ino, e.Nlink)
+				}
+			}
+		})
+		w.wantLinks(2, "x", fmt.Sprint(i, "/b"))
+		close(found)
+		looking.Wait()
 	}
 }
 
