@@ -31,14 +31,14 @@ func TestCalm(t *testing.T) {
 		s.together(4)
 		one, two, key := inodeTask(1), inodeTask(2), keyTask("k")
 
-		// A short burst: all begins at once behind it.
+		// A short burst: deletes begin just behind it, then all at once.
 		defer ask(s, time.Second)()
 		s.add(one, in(100*time.Millisecond))
 		s.add(two, in(0))
 		s.add(key, in(settleDelete))
-		wantNext(t, s, two, time.Second+calmQuiet)
+		wantKeys(t, s, time.Second+deleteQuiet, "k")
+		wantNext(t, s, two, calmQuiet-deleteQuiet)
 		wantNext(t, s, one, 0)
-		wantKeys(t, s, 0, "k")
 		s.done(one)
 		s.done(two)
 		s.done(key)

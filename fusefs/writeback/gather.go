@@ -13,9 +13,14 @@ const gatherMost = time.Second
 // gatherQuiet is for how long none must have come after one that is due.
 const gatherQuiet = 30 * time.Millisecond
 
+// deleteQuiet is for how long no program must have asked for anything before keys are
+// deleted. It is short: there are no more to come, and many go with one request.
+const deleteQuiet = 15 * time.Millisecond
+
 // gather is when doomed keys go together: when there are as many as a batch holds, when for
 // a while none has come, when one has waited for long, when somebody waits for one, or when
-// there is nothing else to do that could doom more.
+// there is nothing else to do that could doom more. A full batch does not make way for
+// programs.
 type gather struct {
 	most   int       // keys of a batch; below 2 each goes alone
 	latest time.Time // when the latest was doomed
@@ -47,11 +52,12 @@ func (g *gather) removed(it *item) {
 // gatheredLocked is when the first keys are to be handed out.
 func (s *schedule) gatheredLocked(now time.Time) time.Time {
 	first := s.doomed.first().due
-	if s.gather.needed > 0 {
+	if s.gather.needed > 0 || len(s.doomed) >= s.gather.most {
 		return first
 	}
-	turn := s.turnLocked(first)
-	if turn.After(now) || len(s.doomed) >= s.gather.most || s.running == 0 && !s.othersLocked(now) {
+	quiet := time.Unix(0, s.calm.asked.last.Load()).Add(deleteQuiet)
+	turn := earliest(s.turnLocked(first), latest(first, quiet))
+	if turn.After(now) || s.running == 0 && !s.othersLocked(now) {
 		return turn
 	}
 	return latest(turn, earliest(first.Add(gatherMost), s.gather.latest.Add(gatherQuiet)))

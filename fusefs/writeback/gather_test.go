@@ -49,6 +49,22 @@ func TestGather(t *testing.T) {
 		wantKeys(t, s, 4*time.Millisecond, "a")
 		done("a", "b", "c", "d", "e")
 
+		// A few make way for programs, a full batch does not.
+		doom("b")
+		for range 12 {
+			s.calm.asked.beat()
+			time.Sleep(10 * time.Millisecond)
+		}
+		wantKeys(t, s, deleteQuiet-10*time.Millisecond, "b")
+		done("b")
+		for _, key := range []string{"d", "c", "b", "a"} {
+			doom(key)
+		}
+		time.Sleep(settleDelete)
+		s.calm.asked.beat()
+		wantKeys(t, s, 0, "d", "c", "b", "a")
+		done("a", "b", "c", "d")
+
 		// A few at a time, for long, from work that goes on.
 		s.together(100)
 		s.need(inodeTask(1))

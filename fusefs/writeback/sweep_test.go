@@ -1,6 +1,7 @@
 package writeback_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,12 +38,12 @@ func TestHiddenCopyOfALostSource(t *testing.T) {
 		v.write("a", "first")
 		v.write("b", "second")
 		v.drain()
-		lost := false
-		b.Inject(memory.Fault{Op: objstore.OpPut, Prefix: moving, After: true, Err: objstore.ErrUnavailable, Hook: func() { lost = true }})
+		var lost atomic.Bool
+		b.Inject(memory.Fault{Op: objstore.OpPut, Prefix: moving, After: true, Err: objstore.ErrUnavailable, Hook: func() { lost.Store(true) }})
 		b.Inject(memory.Fault{Op: objstore.OpGet, Key: "v/a", Nth: 2, Delay: 10 * time.Second, Hook: func() { b.Remove("v/a") }})
 		v.swap("a", "b")
 		time.Sleep(time.Minute)
-		if !lost {
+		if !lost.Load() {
 			t.Error("nothing was parked")
 		}
 		v.wantNoneHidden(b)
@@ -70,14 +71,14 @@ func TestHiddenCopyMadeAgain(t *testing.T) {
 				if len(keys(b, moving)) != 1 {
 					t.Fatal("no hidden copy waits for its delete")
 				}
-				again := false
+				var again atomic.Bool
 				b.Inject(memory.Fault{Op: objstore.OpPut, Prefix: moving, After: true, Err: objstore.ErrUnavailable, Hook: func() {
-					again = true
+					again.Store(true)
 					v.swap("a", "b") // nothing has to move any more
 				}})
 				v.swap("a", "b")
 				time.Sleep(10 * time.Second)
-				if !again {
+				if !again.Load() {
 					t.Error("nothing was parked a second time")
 				}
 				v.wantNoneHidden(b)
