@@ -19,8 +19,8 @@ const deleteQuiet = 15 * time.Millisecond
 
 // gather is when doomed keys go together: when there are as many as a batch holds, when for
 // a while none has come, when one has waited for long, when somebody waits for one, or when
-// there is nothing else to do that could doom more. A full batch does not make way for
-// programs.
+// there is nothing else to do that could doom more. A full batch makes way for programs too:
+// sent while rm -rf goes on, it made that half as fast.
 type gather struct {
 	most   int       // keys of a batch; below 2 each goes alone
 	latest time.Time // when the latest was doomed
@@ -52,12 +52,12 @@ func (g *gather) removed(it *item) {
 // gatheredLocked is when the first keys are to be handed out.
 func (s *schedule) gatheredLocked(now time.Time) time.Time {
 	first := s.doomed.first().due
-	if s.gather.needed > 0 || len(s.doomed) >= s.gather.most {
+	if s.gather.needed > 0 {
 		return first
 	}
 	quiet := time.Unix(0, s.calm.asked.last.Load()).Add(deleteQuiet)
 	turn := earliest(s.turnLocked(first), latest(first, quiet))
-	if turn.After(now) || s.running == 0 && !s.othersLocked(now) {
+	if turn.After(now) || len(s.doomed) >= s.gather.most || s.running == 0 && !s.othersLocked(now) {
 		return turn
 	}
 	return latest(turn, earliest(first.Add(gatherMost), s.gather.latest.Add(gatherQuiet)))
