@@ -24,6 +24,9 @@ type hiddenCounts map[layout.Hidden]int
 type hiddenKeys struct {
 	mu sync.Mutex // a leaf
 	in map[Ino]hiddenCounts
+	// dropped are, of directories that are being listed, the names that went meanwhile
+	// because nothing else lies in them. Their listing may have passed them before that.
+	dropped map[Ino]map[string]hiddenCounts
 	// alone are the prefixes of directories that had nothing but hidden keys. A listing
 	// that shows one looks again before it enters the name.
 	alone map[string]bool
@@ -36,13 +39,51 @@ type hiddenKeys struct {
 const hiddenMost = 10_000
 
 func newHiddenKeys() hiddenKeys {
-	return hiddenKeys{in: make(map[Ino]hiddenCounts), alone: make(map[string]bool), logged: make(map[string]bool)}
+	return hiddenKeys{
+		in: make(map[Ino]hiddenCounts), dropped: make(map[Ino]map[string]hiddenCounts),
+		alone: make(map[string]bool), logged: make(map[string]bool),
+	}
 }
 
-// found replaces what is known of a directory by what its listing showed.
-func (h *hiddenKeys) found(dir Ino, counts hiddenCounts) {
+// plus returns the sum of both.
+func (c hiddenCounts) plus(more hiddenCounts) hiddenCounts {
+	sum := maps.Clone(c)
+	if sum == nil {
+		sum = make(hiddenCounts)
+	}
+	for reason, n := range more {
+		sum[reason] += n
+	}
+	return sum
+}
+
+// begin notes that a listing of a directory begins.
+func (h *hiddenKeys) begin(dir Ino) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.dropped[dir] = make(map[string]hiddenCounts)
+}
+
+// end notes that the listing ends, with success or not.
+func (h *hiddenKeys) end(dir Ino) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.dropped, dir)
+}
+
+// found replaces what is known of a directory by what its listing showed, and has left out:
+// the keys that are hidden in it, and by name those in directories of which there is nothing else.
+func (h *hiddenKeys) found(dir Ino, counts hiddenCounts, alone map[string]hiddenCounts) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := maps.Clone(h.dropped[dir])
+	if all == nil {
+		all = make(map[string]hiddenCounts)
+	}
+	maps.Copy(all, alone)
+	for _, of := range all {
+		counts = counts.plus(of)
+	}
 	if len(counts) == 0 {
 		delete(h.in, dir)
 		return
@@ -50,18 +91,14 @@ func (h *hiddenKeys) found(dir Ino, counts hiddenCounts) {
 	h.in[dir] = counts
 }
 
-// add adds to what is known of a directory.
-func (h *hiddenKeys) add(dir Ino, counts hiddenCounts) {
+// add adds what lies in a directory's directory that was dropped.
+func (h *hiddenKeys) add(dir Ino, name string, counts hiddenCounts) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	sum := maps.Clone(h.in[dir])
-	if sum == nil {
-		sum = make(hiddenCounts)
+	h.in[dir] = h.in[dir].plus(counts)
+	if during := h.dropped[dir]; during != nil {
+		during[name] = counts
 	}
-	for reason, n := range counts {
-		sum[reason] += n
-	}
-	h.in[dir] = sum
 }
 
 // remember keeps a value in one of the bounded sets and reports whether it was new.
@@ -93,7 +130,7 @@ func (fs *FS) hiddenTotal() map[layout.Hidden]int {
 	total := make(map[layout.Hidden]int)
 	for dir, counts := range in {
 		if n, err := fs.Index.Inode(dir); errors.Is(err, index.ErrNotFound) || err == nil && n.Nlink == 0 {
-			h.found(dir, nil)
+			h.found(dir, nil, nil)
 			continue
 		}
 		for reason, n := range counts {
@@ -174,9 +211,7 @@ func (s *scan) leaveOut(ctx context.Context, name string) (bool, error) {
 	}
 	counts, only, err := s.fs.onlyHidden(ctx, f)
 	if only {
-		for reason, n := range counts {
-			s.hidden[reason] += n
-		}
+		s.alone[name] = counts
 	}
 	return only, err
 }
@@ -304,7 +339,7 @@ func (fs *FS) dropHidden(ino Ino, counts hiddenCounts) (dropped bool, err error)
 		for _, at := range names {
 			err = errors.Join(err, c.Remove(at.Parent, at.Name))
 			c.do(func() {
-				fs.hidden.add(at.Parent, counts)
+				fs.hidden.add(at.Parent, at.Name, counts)
 				fs.notices.entry(at.Parent, at.Name)
 			})
 		}

@@ -30,14 +30,16 @@ type scan struct {
 	asOf time.Time
 	// seen are the names that were listed, or of which this listing may not speak.
 	seen map[string]bool
-	// hidden counts what cannot be shown, by reason.
+	// hidden counts what cannot be shown, by reason; alone does so for what lies in names that
+	// are left out, because there is nothing else in them.
 	hidden hiddenCounts
+	alone  map[string]hiddenCounts
 }
 
 // scan begins a look at a directory. The caller ends its look.
 func (fs *FS) scan(dir Ino) (*scan, error) {
 	now := time.Now()
-	s := &scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, began: now, asOf: now, seen: make(map[string]bool), hidden: make(hiddenCounts)}
+	s := &scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, began: now, asOf: now, seen: make(map[string]bool), hidden: make(hiddenCounts), alone: make(map[string]hiddenCounts)}
 	var err error
 	var n index.Inode
 	if s.folder, err = fs.folder(fs.Index, dir); err == nil {
@@ -61,6 +63,8 @@ func (fs *FS) list(ctx context.Context, dir Ino, f *flight) error {
 	}
 	s.flight = f
 	defer s.look.End()
+	fs.hidden.begin(dir)
+	defer fs.hidden.end(dir)
 	if prefix, ok := s.folder.Prefix(); ok {
 		if err := s.pages(ctx, objstore.ListOptions{Prefix: prefix, Delimiter: "/"}); err != nil {
 			return err
@@ -584,7 +588,7 @@ func (s *scan) finish() error {
 		if err := s.clearUp(c, &n); err != nil {
 			return err
 		}
-		if len(s.hidden) > 0 && s.dir != Root && unmarked(n) {
+		if len(s.hidden)+len(s.alone) > 0 && s.dir != Root && unmarked(n) {
 			// If nothing is left that can be shown, neither is the directory.
 			empty, err := c.Empty(s.dir)
 			if err != nil {
@@ -595,7 +599,7 @@ func (s *scan) finish() error {
 		return c.PutInode(n)
 	})
 	if err == nil {
-		s.fs.hidden.found(s.dir, s.hidden)
+		s.fs.hidden.found(s.dir, s.hidden, s.alone)
 		if s.flight.onlyPeek(s.fs) {
 			s.fs.peeks.listed(s.dir, len(s.seen))
 		}
