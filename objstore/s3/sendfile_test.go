@@ -172,7 +172,7 @@ func TestPartOfAShorterFile(t *testing.T) {
 
 // A store that refuses a part unread and hangs up has refused.
 func TestEarlyRefusalOfAFile(t *testing.T) {
-	b := refusing(t)
+	b := refusing(t, "403 Forbidden", "AccessDenied")
 	f, _ := newFiled(t, 8<<20)
 	for range 50 {
 		_, err := b.UploadPart(t.Context(), "k", "id", 1, objstore.Section{R: f, Length: 8 << 20})
@@ -212,8 +212,9 @@ func TestFileAfterItsRequest(t *testing.T) {
 	}
 }
 
-// refusing returns a bucket on a server that refuses each request unread, and hangs up.
-func refusing(t *testing.T) *Bucket {
+// refusing returns a bucket on a server that refuses each request unread, with a status and
+// a code, and hangs up.
+func refusing(t *testing.T, status, code string) *Bucket {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s3.sock")
 	listener, err := net.Listen("unix", socket)
@@ -232,8 +233,8 @@ func refusing(t *testing.T) *Bucket {
 				return
 			}
 			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				const answer = "<Error><Code>AccessDenied</Code></Error>"
-				_, _ = fmt.Fprintf(c, "HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(answer), answer)
+				answer := "<Error><Code>" + code + "</Code></Error>"
+				_, _ = fmt.Fprintf(c, "HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, len(answer), answer)
 			}
 			_ = c.Close()
 		}

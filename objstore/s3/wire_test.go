@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/md5"
@@ -15,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -197,30 +195,7 @@ func TestStoreThatFallsSilent(t *testing.T) {
 // A store that refuses a body unread and hangs up has refused; the connection that
 // broke under the rest of the body is not the answer.
 func TestEarlyRefusal(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "s3.sock")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var served sync.WaitGroup
-	t.Cleanup(func() {
-		_ = listener.Close()
-		served.Wait()
-	})
-	served.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				const answer = "<Error><Code>PreconditionFailed</Code></Error>"
-				_, _ = fmt.Fprintf(c, "HTTP/1.1 412 Precondition Failed\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(answer), answer)
-			}
-			_ = c.Close()
-		}
-	})
-	b := connected(t, Config{Socket: socket})
+	b := refusing(t, "412 Precondition Failed", "PreconditionFailed")
 	body := objstore.Bytes(make([]byte, 8<<20))
 	for range 50 {
 		_, err := b.Put(t.Context(), "k", body, objstore.PutOptions{Condition: objstore.Condition{IfAbsent: true}})
