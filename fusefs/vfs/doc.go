@@ -55,8 +55,9 @@
 //
 // A directory is listed once into the index and again when it is older than the
 // volume's ttl (freshness.go), then without metadata as long as it shows what the index has
-// (unchanged.go). What the kernel may remember is what is left of that time; while it does,
-// it is told names alone (told.go). Listings never overrule changes of ours (hard-cases 9).
+// (unchanged.go). The kernel may remember names for the first three quarters of that time: so
+// what is in use is asked for, and listed again behind the answer, before the time is over.
+// While the kernel remembers, it is told names alone (told.go). Listings never overrule changes of ours (hard-cases 9).
 //
 // A directory exists if it has a marker, or if something lies below it that can be shown.
 // Keys that cannot (hidden.go) are counted and logged once. They hold no directory: rmdir

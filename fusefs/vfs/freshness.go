@@ -26,12 +26,19 @@ const (
 // life is how long a directory's listing is believed.
 func (fs *FS) life(d *index.Dir) time.Duration { return max(fs.TTL, listingShare*d.Took) }
 
-// entryTTL is how long the kernel may remember a name in a directory, or its absence.
+// entryTTL is how long the kernel may remember a name in a directory, or its absence: until
+// the last quarter of the listing's life. Who asks again in that, as he does for what he uses
+// all the time, begins the next listing and does not wait for it; what was told then lasts
+// till the listing's end. What nobody asks for is not listed again.
 func (fs *FS) entryTTL(dir index.Inode) time.Duration {
 	if dir.Dir == nil || !dir.Dir.Listed {
 		return min(unlistedTTL, fs.TTL)
 	}
-	return min(max(0, fs.life(dir.Dir)-time.Since(dir.Dir.ListedAt)), fs.TTL)
+	age, life := time.Since(dir.Dir.ListedAt), fs.life(dir.Dir)
+	if age <= life/2 {
+		life -= life / 4
+	}
+	return min(max(0, life-age), fs.TTL)
 }
 
 // attrTTL is how long the kernel may remember an inode's attributes: they come from the

@@ -76,8 +76,8 @@ func TestToldOnce(t *testing.T) {
 		read("after names alone", true, files+1, files+1)
 
 		v.drain()
-		time.Sleep(8 * time.Second)
-		read("late in the listing's life, which makes the next one", true, files+1, 0)
+		time.Sleep(6 * time.Second)
+		read("in the second half of the listing's life, which makes the next one", true, files+1, 0)
 		synctest.Wait()
 		read("after a new listing", true, files+1, files+1)
 		read("after that", true, files+1, 0)
