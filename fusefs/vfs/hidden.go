@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"sync"
+	"time"
 
 	"objvol/fusefs/index"
 	"objvol/fusefs/layout"
@@ -32,16 +33,25 @@ type hiddenKeys struct {
 	alone map[string]bool
 	// logged are the keys that the log has.
 	logged map[string]bool
+	// shown are the hidden objects as a listing showed them, by key: until they change they
+	// are no news (unchanged.go).
+	shown map[string]version
 }
 
-// hiddenMost bounds the prefixes and the keys that are remembered: whatever is forgotten
-// is looked at, or logged, once more.
+// version is what tells one object from a later one at its key.
+type version struct {
+	etag     string
+	modified time.Time
+}
+
+// hiddenMost bounds the prefixes, the keys and the objects that are remembered: whatever is
+// forgotten is looked at, or logged, once more.
 const hiddenMost = 10_000
 
 func newHiddenKeys() hiddenKeys {
 	return hiddenKeys{
 		in: make(map[Ino]hiddenCounts), dropped: make(map[Ino]map[string]hiddenCounts),
-		alone: make(map[string]bool), logged: make(map[string]bool),
+		alone: make(map[string]bool), logged: make(map[string]bool), shown: make(map[string]version),
 	}
 }
 
@@ -121,6 +131,24 @@ func (h *hiddenKeys) isAlone(prefix string) bool {
 	return h.alone[prefix]
 }
 
+// saw remembers a hidden object.
+func (h *hiddenKeys) saw(key string, v version) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.shown) >= hiddenMost {
+		clear(h.shown)
+	}
+	h.shown[key] = v
+}
+
+// knows reports whether an object was hidden before, and is the same.
+func (h *hiddenKeys) knows(obj objstore.Object) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was, ok := h.shown[obj.Key]
+	return ok && was.etag == obj.ETag && was.modified.Equal(obj.LastModified)
+}
+
 // total sums up what is known of the directories that there are.
 func (fs *FS) hiddenTotal() map[layout.Hidden]int {
 	h := &fs.hidden
@@ -149,6 +177,12 @@ func (s *scan) hide(key string, reason layout.Hidden) {
 	s.fs.logHidden(key, reason)
 }
 
+// hideObject hides an object, and remembers it.
+func (s *scan) hideObject(f found, reason layout.Hidden) {
+	s.hide(f.key, reason)
+	s.fs.hidden.saw(f.obj.Key, version{f.obj.ETag, f.obj.LastModified})
+}
+
 func (fs *FS) logHidden(key string, reason layout.Hidden) {
 	if fs.hidden.remember(fs.hidden.logged, key) {
 		fs.Log.Warn("an object has no place in a filesystem and is hidden", "key", key, "reason", string(reason))
@@ -165,12 +199,15 @@ func (s *scan) shown(ctx context.Context, entries []found) ([]found, error) {
 			continue
 		}
 		if f.entry.Dir && f.obj.Key != "" {
-			marker, err := s.fs.isMarker(ctx, &f.obj)
+			marker, err := false, error(nil)
+			if !s.fs.hidden.knows(f.obj) {
+				marker, err = s.fs.isMarker(ctx, &f.obj)
+			}
 			if err != nil {
 				return nil, err
 			}
 			if !marker {
-				s.hide(f.key, layout.HiddenContent)
+				s.hideObject(f, layout.HiddenContent)
 				continue
 			}
 		}
@@ -191,7 +228,7 @@ func (s *scan) shown(ctx context.Context, entries []found) ([]found, error) {
 // doubtful reports whether a directory is entered only after a look into it: the last one
 // found nothing but hidden keys, or the name is a file's.
 func (s *scan) doubtful(name string) bool {
-	if s.seen[name] {
+	if _, covered := s.covered[name]; covered || s.seen[name] {
 		return true
 	}
 	if f, err := s.fs.Layout.Folder(s.folder.Join(name)); err == nil {
@@ -224,7 +261,7 @@ func (fs *FS) onlyHidden(ctx context.Context, f layout.Folder) (hiddenCounts, bo
 	}
 	// Most often the first key is shown, and all that is to be known. Its page is not
 	// continued: MinIO ends a listing too early that continues at a marker.
-	first, err := fs.Bucket.List(ctx, objstore.ListOptions{Prefix: prefix, Max: 1})
+	first, err := fs.Bucket.List(ctx, objstore.ListOptions{Prefix: prefix, Max: 1, Bare: true})
 	if err != nil || len(first.Objects) == 0 {
 		return nil, false, err
 	}

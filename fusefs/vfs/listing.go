@@ -30,6 +30,9 @@ type scan struct {
 	asOf time.Time
 	// seen are the names that were listed, or of which this listing may not speak.
 	seen map[string]bool
+	// covered are the files that were listed under names which directories have. They alone do
+	// not make a name seen.
+	covered map[string]found
 	// hidden counts what cannot be shown, by reason; alone does so for what lies in names that
 	// are left out, because there is nothing else in them.
 	hidden hiddenCounts
@@ -39,7 +42,7 @@ type scan struct {
 // scan begins a look at a directory. The caller ends its look.
 func (fs *FS) scan(dir Ino) (*scan, error) {
 	now := time.Now()
-	s := &scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, began: now, asOf: now, seen: make(map[string]bool), hidden: make(hiddenCounts), alone: make(map[string]hiddenCounts)}
+	s := &scan{fs: fs, look: fs.wb.BeginListing(), dir: dir, began: now, asOf: now, seen: make(map[string]bool), covered: make(map[string]found), hidden: make(hiddenCounts), alone: make(map[string]hiddenCounts)}
 	var err error
 	var n index.Inode
 	if s.folder, err = fs.folder(fs.Index, dir); err == nil {
@@ -74,6 +77,9 @@ func (fs *FS) list(ctx context.Context, dir Ino, f *flight) error {
 		return err
 	}
 	if err := s.dropVanished(ctx); err != nil {
+		return err
+	}
+	if err := s.uncover(); err != nil {
 		return err
 	}
 	return s.finish()
@@ -332,7 +338,9 @@ func (s *scan) enterKnown(c *change, f found, n index.Inode, k index.Key) error 
 func (s *scan) enterOther(c *change, f found, n index.Inode, again bool) error {
 	name := f.entry.Name
 	if !f.entry.Dir {
-		s.hide(f.key, layout.HiddenShadowed)
+		if s.covered[name] = f; !again {
+			delete(s.seen, name)
+		}
 		return nil
 	}
 	key, err := s.folder.Key(name, false)
@@ -344,6 +352,9 @@ func (s *scan) enterOther(c *change, f found, n index.Inode, again bool) error {
 	}
 	if again {
 		s.hide(key, layout.HiddenShadowed)
+		if k, ok, err := c.Key(key); err == nil && ok {
+			s.fs.hidden.saw(key, version{k.ETag, k.LastModified})
+		}
 	}
 	after, err := s.fs.wb.Vanished(c.Tx, s.dir, name, n, n.Placed)
 	if err != nil {

@@ -5,12 +5,14 @@ import (
 	"errors"
 
 	"objvol/fusefs/index"
+	"objvol/fusefs/layout"
 	"objvol/objstore"
 )
 
 // A directory that was listed before is listed without metadata: as long as its objects are
 // those that the index has, they tell nothing new, and listing them is most of the work of a
-// store that can. A page that shows another object is asked for once more, with them.
+// store that can. A page that shows another object is asked for once more, with them, unless
+// that one is known to have no place here.
 
 // shownPage is a page of a listing.
 type shownPage struct {
@@ -49,7 +51,7 @@ func (s *scan) compare(objects []objstore.Object) (same []bool, news bool, err e
 			return nil, false, err
 		}
 		if !known || k.Gone || k.ETag != obj.ETag || k.Size != obj.Size || !k.LastModified.Equal(obj.LastModified) {
-			news = news || !known || k.Request == ""
+			news = news || known && k.Request == "" || !known && !s.isHidden(obj)
 			continue
 		}
 		if same[i], err = s.owns(obj.Key, k); err != nil {
@@ -57,6 +59,12 @@ func (s *scan) compare(objects []objstore.Object) (same []bool, news bool, err e
 		}
 	}
 	return same, news, nil
+}
+
+// isHidden reports whether an object is known to have no place here: by its key, or because it
+// had none before.
+func (s *scan) isHidden(obj objstore.Object) bool {
+	return s.folder.Entry(obj.Key).Hidden != layout.Shown || s.fs.hidden.knows(obj)
 }
 
 // owns reports whether the inode that a key belongs to is the one that its name stands for.

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"objvol/fusefs/layout"
 	"objvol/fusefs/vfs"
 	"objvol/objstore"
 	"objvol/objstore/memory"
@@ -111,6 +112,52 @@ func TestListedAgainAfterOurs(t *testing.T) {
 		// Later on, only the overflow names are listed so.
 		if full[0] <= full[1] || full[1] != 1 || full[2] != 1 {
 			t.Errorf("listings with metadata: %v", full)
+		}
+	})
+}
+
+// TestHiddenIsNoNews: what cannot be shown is asked for with its metadata once, not at each
+// listing; what can be shown after all is.
+func TestHiddenIsNoNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bucketOf(t, memory.Options{})
+		for _, key := range []string{"v/d/f", "v/d/%~41", "v/d/", "v/d/foo", "v/d/foo/x", "v/d/.."} {
+			b.Set(key, []byte("of "+key), objstore.Attributes{Metadata: map[string]string{"mode": "33216"}})
+		}
+		b.Set("v/d/", []byte("no marker"), objstore.Attributes{})
+		var l listings
+		v := open(t, b, t.TempDir(), shortly, func(c *vfs.Config) { l.Bucket, c.Bucket = c.Bucket, &l })
+		defer v.close()
+		// Of each round, one listing with metadata is of overflow names.
+		round := func(what string, full int32, heads int, names ...string) {
+			t.Helper()
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			b.Forget()
+			l.full.Store(0)
+			v.list("d", names...)
+			synctest.Wait()
+			if n := l.full.Load(); n != full {
+				t.Errorf("%s: %d listings with metadata, want %d", what, n, full)
+			}
+			if n := b.Count(objstore.OpHead); n != heads {
+				t.Errorf("%s: %d looks at single objects, want %d", what, n, heads)
+			}
+		}
+		v.list("d", "f", "foo")
+		for range 2 {
+			round("nothing changed", 1, 0, "f", "foo")
+		}
+		b.Set("v/d/foo", []byte("other"), objstore.Attributes{Metadata: map[string]string{"mode": "33216"}})
+		round("a hidden object changed", 2, 0, "f", "foo")
+		round("and not again", 1, 0, "f", "foo")
+		if total := v.State().Hidden; total[layout.HiddenShadowed] != 1 || total[layout.HiddenContent] != 1 || total[layout.HiddenEscape] != 1 {
+			t.Errorf("hidden keys: %v", total)
+		}
+		b.Remove("v/d/foo/x")
+		round("the file takes the name of a directory that is gone", 1, 1, "f", "foo")
+		if a, err := v.stat("d/foo"); err != nil || a.Mode != 0o100700 || a.Size != 5 {
+			t.Errorf("foo: mode %o, %d bytes, %v", a.Mode, a.Size, err)
 		}
 	})
 }
