@@ -226,9 +226,7 @@ func (fs *FS) syncLocal(n *node) error {
 		return err
 	}
 	defer done()
-	known := make(chan error, 1)
-	go func() { known <- fs.Index.Sync() }()
-	return errors.Join(f.Sync(), <-known)
+	return both(f.Sync, fs.Index.Sync)
 }
 
 // Release ends a handle. An unlinked inode goes when the kernel forgets it, which it asks

@@ -3,10 +3,21 @@ package writeback
 import (
 	"context"
 	"errors"
+	"time"
 
 	"objvol/fusefs/index"
 	"objvol/objstore"
 )
+
+// lateMost is after how long a request that was given up, or that a process left, is executed
+// no more: stores take a signature that is 15 minutes away from their clock, either way.
+const lateMost = 31 * time.Minute
+
+// sweepAfter looks for leftovers after a pause, and once more when none can come any more.
+func (w *Writeback) sweepAfter(pause time.Duration) {
+	w.sched.add(sweepTask, time.Now().Add(pause))
+	w.late.Reset(lateMost)
+}
 
 // sweepParked removes hidden copies that no inode has: of a process that ended, or of a
 // request whose answer was lost.

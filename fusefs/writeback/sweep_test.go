@@ -1,6 +1,7 @@
 package writeback_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,4 +88,46 @@ func TestHiddenCopyMadeAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hidden copy that comes late, of a request that was given up, is found when no more can come.
+// So is that of an earlier process.
+func TestHiddenCopyThatComesLate(t *testing.T) {
+	t.Parallel()
+	b := memory.New(memory.Options{})
+	bubble(t, b, func(v *volume) {
+		v.write("a", "first")
+		v.write("b", "second")
+		v.drain()
+		time.Sleep(time.Hour)
+		b.Forget()
+		b.Inject(memory.Fault{Op: objstore.OpPut, Prefix: moving, Err: objstore.ErrUnavailable})
+		v.swap("a", "b")
+		time.Sleep(10 * time.Minute)
+		v.drain()
+		var late string
+		for _, r := range b.Requests() {
+			if r.Op == objstore.OpPut && strings.HasPrefix(r.Key, moving) {
+				late = r.Key
+			}
+		}
+		if late == "" {
+			t.Fatal("nothing was parked")
+		}
+		b.Set(late, []byte("first"), objstore.Attributes{})
+		time.Sleep(30 * time.Minute)
+		v.wantNoneHidden(b)
+
+		v.close()
+		v.open()
+		time.Sleep(10 * time.Minute)
+		b.Set(late, []byte("first"), objstore.Attributes{})
+		time.Sleep(30 * time.Minute)
+		v.wantNoneHidden(b)
+		b.Forget()
+		time.Sleep(10 * time.Hour)
+		if n := len(b.Requests()); n > 0 {
+			t.Errorf("%d requests of a volume that rests", n)
+		}
+	})
 }

@@ -54,6 +54,7 @@ type Writeback struct {
 	sendsWhole atomic.Bool
 	// setsNone: it has refused attributes without the bytes.
 	setsNone atomic.Bool
+	late     *time.Timer // of the look for leftovers that come late
 	watch    watchers
 	pulse    pulse
 
@@ -74,6 +75,8 @@ func New(c Config) *Writeback {
 	w := &Writeback{Config: c, sched: newSchedule(), touched: newTouched(), dirTimes: dirTimes{gens: make(map[index.Ino]uint64)}}
 	w.sched.calm.idle = newIdle()
 	w.streams.all, w.streams.places = make(map[index.Ino]*stream), make(chan struct{}, streamsAtOnce)
+	w.late = time.AfterFunc(lateMost, func() { w.sched.add(sweepTask, time.Now()) })
+	w.late.Stop()
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -98,7 +101,7 @@ func (w *Writeback) Start() error {
 	if err := w.enqueue(); err != nil {
 		return err
 	}
-	w.sched.add(sweepTask, time.Now())
+	w.sweepAfter(0)
 	w.done.Go(w.work)
 	return nil
 }
@@ -122,6 +125,7 @@ func (w *Writeback) enqueue() error {
 func (w *Writeback) Close() {
 	w.cancel()
 	w.done.Wait()
+	w.late.Stop()
 }
 
 // Dirty tells that an inode was marked dirty in the index; it is looked at after settle.
@@ -269,7 +273,7 @@ func (w *Writeback) run(t task) error {
 	}
 	if j.leftover {
 		// Not before: the look says nothing of a key with a request under way.
-		w.sched.add(sweepTask, time.Now().Add(retryFirst))
+		w.sweepAfter(retryFirst)
 	}
 	if err != nil {
 		return err
