@@ -45,9 +45,11 @@ type failure struct {
 
 // The names of the sides that are no filesystems.
 const (
-	localName  = "local"
-	clientName = "client"
-	floorName  = "fuse"
+	localName    = "local"
+	clientName   = "client"
+	bestName     = "best" // what a client does that nothing holds to the program's order
+	floorName    = "fuse"
+	togetherName = "together" // the floor and the best client at once
 )
 
 // prepare makes the bucket and what the works take.
@@ -124,7 +126,8 @@ func (b *bench) measureRow(ctx context.Context, res *result, round int, endpoint
 	}
 	for _, side := range b.sides(round) {
 		peer := b.isPeer(side)
-		if _, slow := res.slow[side]; slow || side == clientName && !res.row.forClient() || peer && res.row.options != nil {
+		stored := side == clientName || side == togetherName
+		if _, slow := res.slow[side]; slow || stored && !res.row.forClient() || peer && res.row.options != nil {
 			continue
 		}
 		if peer && !b.timeForPeer() {
@@ -178,7 +181,7 @@ func (b *bench) measureSide(ctx context.Context, res *result, side string, peer 
 // what the bucket of the others should have. The peers are in the first round alone, where
 // time is short.
 func (b *bench) sides(round int) []string {
-	names := []string{clientName, floorName}
+	names := []string{clientName, floorName, togetherName}
 	for i, fs := range b.filesystems {
 		if i == 0 || round == 0 || b.end.IsZero() {
 			names = append(names, fs.name)
@@ -239,17 +242,19 @@ func (b *bench) measure(ctx context.Context, res *result, side, endpoint string)
 		return b.measureClient(ctx, res, endpoint)
 	case floorName:
 		return b.measureFloor(ctx, res)
+	case togetherName:
+		return b.measureTogether(ctx, res, endpoint)
 	}
 	i := slices.IndexFunc(b.filesystems, func(fs filesystem) bool { return fs.name == side })
 	return b.measureVolume(ctx, res, b.filesystems[i], endpoint)
 }
 
 // localDir is the local directory of a row: its fixture's, or a new one that remove removes.
-func (b *bench) localDir(r row, side string) (dir string, remove func() error, err error) {
+func (b *bench) localDir(r row) (dir string, remove func() error, err error) {
 	if r.fixture != "" {
 		return b.fixtureDir(r), func() error { return nil }, nil
 	}
-	return b.newLocalDir(side)
+	return b.newLocalDir(localName)
 }
 
 func (b *bench) newLocalDir(side string) (dir string, remove func() error, err error) {
@@ -258,7 +263,7 @@ func (b *bench) newLocalDir(side string) (dir string, remove func() error, err e
 }
 
 func (b *bench) measureLocal(ctx context.Context, res *result) (err error) {
-	dir, remove, err := b.localDir(res.row, localName)
+	dir, remove, err := b.localDir(res.row)
 	if err != nil {
 		return err
 	}
@@ -272,7 +277,7 @@ func (b *bench) measureLocal(ctx context.Context, res *result) (err error) {
 				return err
 			}
 		}
-		out, err := b.phaseJob(p, dir).run(ctx)
+		m, _, err := b.metered(ctx, nil, b.phaseJob(p, dir))
 		if err != nil {
 			return err
 		}
@@ -281,7 +286,7 @@ func (b *bench) measureLocal(ctx context.Context, res *result) (err error) {
 				return err
 			}
 		}
-		res.add(i, localName, measurement{returned: out.Seconds, ops: out.Ops, usage: out.usage})
+		res.add(i, localName, m)
 	}
 	return nil
 }
@@ -290,45 +295,6 @@ func (b *bench) phaseJob(p phase, dir string) job {
 	j := b.job(p.work, dir)
 	j.Threads = max(1, p.threads)
 	return j
-}
-
-func (b *bench) measureClient(ctx context.Context, res *result, endpoint string) (err error) {
-	prefix := b.fixturePrefix(res.row) + "/"
-	if res.row.fixture == "" {
-		prefix = "work/" + b.place(clientName) + "/"
-		defer func() { err = errors.Join(err, b.clear(prefix)) }()
-	}
-	for i, p := range res.row.phases {
-		if p.client == "" {
-			continue
-		}
-		if err := b.settle(); err != nil {
-			return err
-		}
-		j := b.phaseJob(p, prefix)
-		j.Work, j.Store = p.client, storeAt(b.server, endpoint)
-		if p.atOnce != 0 {
-			j.Threads = p.atOnce
-		}
-		before, err := b.server.traffic(ctx)
-		if err != nil {
-			return err
-		}
-		out, err := j.run(ctx)
-		if err != nil {
-			return err
-		}
-		after, err := b.server.traffic(ctx)
-		if err != nil {
-			return err
-		}
-		m := measurement{returned: out.Seconds, ops: out.Ops, usage: out.usage, traffic: after.since(before)}
-		if p.await {
-			m.bucket = m.returned // it waits for each answer
-		}
-		res.add(i, clientName, m)
-	}
-	return nil
 }
 
 // clear removes what a side has left in the bucket, whatever became of the bench.

@@ -39,7 +39,8 @@ type outcome struct {
 	Ops     int      // it did; 0 if it is not counted
 	Trios   []trio   `json:",omitempty"` // of the works that compare three
 	Files   manifest `json:",omitempty"` // of the work that lists
-	usage   usage
+	CPU     float64  // seconds that the work took, with what it started, without the child's start
+	Machine machine  // what all processors did meanwhile
 }
 
 // errSlow is a job, or its way into the bucket, that took longer than it may.
@@ -79,12 +80,19 @@ func (j job) do() (outcome, error) {
 		return outcome{}, fmt.Errorf("no work %q", j.Work)
 	}
 	var out outcome
-	begun := time.Now()
-	err := work(j, &out)
-	if out.Seconds == 0 {
-		out.Seconds = time.Since(begun).Seconds()
+	machineBefore, err := allProcessors()
+	before, err2 := ownCPU()
+	if err := errors.Join(err, err2); err != nil {
+		return outcome{}, err
 	}
-	return out, err
+	begun := time.Now()
+	err = work(j, &out)
+	out.Seconds = time.Since(begun).Seconds()
+	after, err2 := ownCPU()
+	out.CPU = after - before
+	machineAfter, err3 := allProcessors()
+	out.Machine = machineAfter.since(machineBefore)
+	return out, errors.Join(err, err2, err3)
 }
 
 // run has a child do the job. One that does not end in time is a failed job, not a hanging
@@ -120,11 +128,6 @@ func (j job) run(ctx context.Context) (outcome, error) {
 	var out outcome
 	if err := json.Unmarshal(stdout.Bytes(), &out); err != nil {
 		return outcome{}, fmt.Errorf("%s answers %q: %w", j.Work, stdout.Bytes(), err)
-	}
-	state := cmd.ProcessState
-	out.usage.cpu = (state.UserTime() + state.SystemTime()).Seconds()
-	if used, ok := state.SysUsage().(*syscall.Rusage); ok {
-		out.usage.peak = used.Maxrss << 10
 	}
 	return out, nil
 }

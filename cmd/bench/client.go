@@ -349,6 +349,65 @@ func (c client) list(ctx context.Context, j job) error {
 	return err
 }
 
+// listAll lists with the metadata of each object, directories of one level at once.
+func (c client) listAll(ctx context.Context, j job) error {
+	for level := []string{j.Dir}; len(level) > 0; {
+		below := make([][]string, len(level))
+		if err := parallel(len(level), j.Threads, func(i int) (err error) {
+			below[i], err = c.listOne(ctx, level[i])
+			return err
+		}); err != nil {
+			return err
+		}
+		level = slices.Concat(below...)
+	}
+	return nil
+}
+
+// listOne lists a directory with the metadata of its files and returns its directories.
+func (c client) listOne(ctx context.Context, dir string) (dirs []string, err error) {
+	for o := range c.core.Client.ListObjects(ctx, c.bucket, minio.ListObjectsOptions{Prefix: dir, WithMetadata: true}) {
+		switch {
+		case o.Err != nil:
+			return nil, o.Err
+		case o.Key != dir && strings.HasSuffix(o.Key, "/"):
+			dirs = append(dirs, o.Key)
+		case len(o.UserMetadata) == 0:
+			return nil, fmt.Errorf("%s is listed without metadata", o.Key)
+		}
+	}
+	return dirs, nil
+}
+
+// sqlite writes what the database makes safe in each of its transactions: the journal, the
+// journal's head, the database. Each is sent when the one before is there, over what it knows.
+func (c client) sqlite(ctx context.Context, j job) error {
+	etags := map[string]string{}
+	put := func(name string, size int) error {
+		opts := minio.PutObjectOptions{UserMetadata: attributes(fileMode), Checksum: minio.ChecksumCRC32C, DisableContentSha256: true}
+		if etag, known := etags[name]; known {
+			opts.SetMatchETag(etag)
+		} else {
+			opts.SetMatchETagExcept("*")
+		}
+		info, err := c.core.Client.PutObject(ctx, c.bucket, j.Dir+name, bytes.NewReader(noise()[:size]), int64(size), opts)
+		etags[name] = info.ETag
+		return err
+	}
+	for i := range j.Sizes.Commits {
+		rows := i * 110 // bytes
+		for _, step := range []struct {
+			name string
+			size int
+		}{{"database-journal", 3 * pageSize}, {"database-journal", 3 * pageSize}, {"database", (2 + rows/pageSize) * pageSize}} {
+			if err := put(step.name, step.size); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // under lists the objects with a prefix, from those that follow a key.
 func (c client) under(ctx context.Context, prefix, after string) ([]minio.ObjectInfo, error) {
 	var objects []minio.ObjectInfo

@@ -8,6 +8,7 @@
 //	rows.go      the rows of the tables and their targets: what is measured
 //	bench.go     all sides of a row, round by round
 //	measure.go   one row on a filesystem
+//	raw.go       one row with a client, alone or beside the loopback
 //	resident*.go a file whose content is all local, against a local file
 //
 //	child.go     who does the work: the program again, as a child with a deadline, because
@@ -18,12 +19,15 @@
 //
 //	volume.go    a filesystem that is mounted, and its process
 //	peers.go     how each is mounted
+//	process.go   a program that ends with the bench, and takes along what it started
 //	fuse.go      the loopback, which [objvol/cmd/bench/floor] mounts
+//	memory.go    what the loopback shows
 //	server.go    what MinIO counts
 //	proxy.go     a server that is far away
 //	await.go     when all is in the bucket
+//	meter.go     where the processors' time goes meanwhile
 //
-//	result.go, target.go, table.go   medians, verdicts, Markdown
+//	result.go, bound.go, target.go, table.go   medians, limits, verdicts, Markdown
 //
 // # What is compared
 //
@@ -32,6 +36,46 @@
 // memory. A row begins on a mount without any local state and, unless it has a fixture,
 // on an empty prefix. Ratios are those of medians in one run; times of different runs say
 // little.
+//
+// # What no filesystem can do better
+//
+// Where the store is on the same machine, a target may lie beyond what its processors can
+// do. So each line has a bound, of what the machine did in the same run:
+//
+//   - What returns before it is in the store is bounded by FUSE alone: the same program on a
+//     plain loopback in Go over a directory in memory, which touches no disk, knows no
+//     store and syncs nothing. Of large cold files, a server that makes up the bytes.
+//   - What waits for the store is bounded by the raw client's time, and by its CPU: whoever
+//     mounts a store pays for FUSE and for the store. The processors together give, in a
+//     second, one for each; so (CPU on the loopback + CPU with the client) / processors.
+//   - The driver's own CPU is bounded by the loopback's plus the client's.
+//
+// Counted is the CPU of processes: of who works, with all that it starts; of the loopback; of
+// the client while it works; of the store meanwhile. Reading and writing through the kernel
+// counts for who asks for it, and so does most of what sockets cost. The client's own CPU
+// is counted, as that of the sending or fetching that a filesystem has to do in its place.
+// The content that a filesystem keeps on this host is in the loopback's run once, when it is
+// written; what a cold read keeps is not in it. Not counted are the kernel's own threads (which write
+// pages to the disk, or take interrupts), the bench that watches, the keeping of an index,
+// logs and syncs of this host, and any waiting of the two sides for each other. So the bound is what
+// nothing can be quicker than, and not what anything is likely to reach: "side by side" is
+// the loopback and the client really at once, each with all of the work and none of the
+// other's; it has in it what the sum leaves out, but for that waiting.
+//
+// The client of the bound is the best there is: where the program's order of files holds the
+// raw client of the table back and a filesystem could fetch ahead, it has 64 requests at
+// once; where attributes are asked for, it lists with the metadata, directories at once;
+// what SQLite does is done as three writes after each other in each transaction. Of several
+// rounds, and of alone and side by side, the least counts, and of each less than it took: what others
+// had of the processors meanwhile, or the host took away, is as if it had been free. But
+// objvol's own time is as it was. Where others are busy the last two columns, all CPU that
+// its run took of who works, the driver and the store, against that of the two, say more.
+//
+// A target beyond its bound is out of reach here. Nothing is, where objvol was better than
+// the bound: then that is none. It can be: by fewer or larger requests than the client
+// makes, as with random reads that bring their neighbours; by answers that the kernel
+// keeps for longer than a loopback lets it, as with a warm find; by an own record
+// of what the client has to list.
 //
 // # What is bounded
 //

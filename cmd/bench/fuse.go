@@ -72,19 +72,35 @@ func (b *bench) withFloor(ctx context.Context, on base, do func(v *volume) error
 	return do(v)
 }
 
-// measureFloor does all phases of a row once over a local directory. Those on a large file
-// that is nowhere in the cache are done on one in memory instead: a filesystem that has to
-// fetch it cannot pass it to the kernel.
-func (b *bench) measureFloor(ctx context.Context, res *result) (err error) {
-	dir, remove, err := b.localDir(res.row, floorName)
-	if err != nil {
+// measureFloor does all phases of a row once on the floor.
+func (b *bench) measureFloor(ctx context.Context, res *result) error {
+	return b.onFloor(ctx, res.row, func(i int, p phase, v *volume) error {
+		m, _, err := b.metered(ctx, v.process, b.phaseJob(p, v.at.dir))
+		if err == nil {
+			res.add(i, floorName, m)
+		}
 		return err
+	})
+}
+
+// onFloor has the floor for each phase of a row, over a directory in memory or over the
+// fixture, of which the kernel keeps what is not warm on the others. Phases on a large file
+// that is nowhere in the cache have one that is made while it is read: a filesystem that has
+// to fetch it cannot pass it to the kernel.
+func (b *bench) onFloor(ctx context.Context, r row, do func(i int, p phase, v *volume) error) (err error) {
+	dir := b.fixtureDir(r)
+	if r.fixture == "" {
+		below, err := newMemory()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, below.Close()) }()
+		dir = below.path()
 	}
-	defer func() { err = errors.Join(err, remove()) }()
 	return b.withFloor(ctx, base{Source: dir}, func(loopback *volume) error {
-		for i, p := range res.row.phases {
+		for i, p := range r.phases {
 			phase := func(v *volume) error {
-				if p.cold || p.drop {
+				if p.drop {
 					if err := forget(dir); err != nil {
 						return err
 					}
@@ -92,11 +108,7 @@ func (b *bench) measureFloor(ctx context.Context, res *result) (err error) {
 				if err := b.settle(); err != nil {
 					return err
 				}
-				out, err := b.phaseJob(p, v.at.dir).run(ctx)
-				if err == nil {
-					res.add(i, floorName, measurement{returned: out.Seconds, ops: out.Ops, usage: out.usage})
-				}
-				return err
+				return do(i, p, v)
 			}
 			var err error
 			switch {

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -152,6 +153,12 @@ func (b *bench) write(out io.Writer, t tables) {
 		say(out, "\n%v added to every request:\n\n", farDelay)
 		writeTable(out, t.far, b.filesystems)
 	}
+	if stored := slices.Concat(t.near, t.far); len(stored) > 0 {
+		say(out, "\nWhat a filesystem on this store has to have of %d processors at least, in seconds:\n\n", runtime.NumCPU())
+		writeBounds(out, stored)
+		say(out, "\nWhere the processors' time went, in seconds:\n\n")
+		writeSpent(out, stored)
+	}
 	if len(t.resident) > 0 {
 		say(out, "\nA file whose content is all local, operations per second, medians of %d rounds of short turns:\n\n", b.sizes.Trios)
 		writeResident(out, t.resident)
@@ -163,13 +170,17 @@ func say(out io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(out, format, args...) // nobody reads it then
 }
 
-const notes = `"fuse" is about what FUSE alone costs: the local directory through a plain loopback in Go, files
-passed to the kernel; of large cold files, a filesystem that answers from memory.
+const notes = `"fuse" is what FUSE alone costs: a directory in memory through a plain loopback in Go, files
+passed to the kernel; of large cold files, a filesystem that makes them up; of other files that are read, the
+local ones, cold in memory and warm on the disk.
+A bound is the least that any filesystem can take here: the client's time, or the CPU that a plain client and FUSE
+alone take for the same, on all processors; "side by side" is both of them really at once. Where objvol is below it, it is
+none. "others" is what the machine did beside.
 "returned" is when the program has gone on, "in the bucket" when a plain client listed all of it,
 names and sizes, while the volume stayed mounted. "cold" is a mount without any local state; of the local
 directory, files that have left the page cache, while names stay in memory. "warm" is all local, but not in the
 page cache. Requests are those that the server counted, without the ones that watched; peak memory and CPU are
-the driver's, the client's CPU that of its process. A target is met up to its limit.
+the driver's, the client's CPU that of its work. A target is met up to its limit.
 Other filesystems do not do the rows with options of objvol's. "over" is a phase that took one longer than so many
 seconds, "not reached" what comes behind such a phase, or what there was no time for.
 `

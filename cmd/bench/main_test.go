@@ -52,7 +52,7 @@ func TestRows(t *testing.T) {
 	s := objstoretest.MinIO(t)
 	opts := options{
 		program: program(t), dir: t.TempDir(), rounds: 1, sizes: tiny,
-		rows: regexp.MustCompile(`^rm -rf of 1,000|^read 1 GiB|^20 ms: create .* 1 thread$|^random read 4 KiB, 1 thread$`),
+		rows: regexp.MustCompile(`^rm -rf of 1,000|^read 1 GiB|^find|^SQLite.*bucket|^20 ms: create .* 1 thread$|^random read 4 KiB, 1 thread$`),
 	}
 	var out, progress bytes.Buffer
 	if err := measureOn(t.Context(), server{s}, opts, &out, &progress); err != nil {
@@ -73,6 +73,20 @@ func TestRows(t *testing.T) {
 		if cells := strings.Split(line, " | "); strings.HasPrefix(line, "| read 1 GiB, cold |") && slices.Contains(cells[1:5], "–") {
 			t.Errorf("a side is missing in %s", line)
 		}
+	}
+	// What waits for the store has a bound, and all has its processors' time.
+	_, rest, _ := strings.Cut(out.String(), "What a filesystem on this store has to have")
+	bounds, times, _ := strings.Cut(rest, "Where the processors' time went")
+	for _, name := range []string{
+		"rm -rf of 1,000 files in a directory, in the bucket", "read 1 GiB, cold", "SQLite, 500 transactions, sync=bucket",
+		"find -printf over 10,000 in 100 directories, cold", "20 ms: create 2,000 x 4 KiB, 1 thread, in the bucket",
+	} {
+		if !strings.Contains(bounds, "| "+name+" |") || !strings.Contains(times, "| "+name+" |") {
+			t.Errorf("no bound or no time of %q in\n%s", name, rest)
+		}
+	}
+	if strings.Contains(bounds, "NaN") || strings.Contains(bounds, "Inf") || strings.Contains(bounds, "returned") {
+		t.Errorf("bounds are\n%s", bounds)
 	}
 	// Nothing stays behind.
 	left, err := os.ReadDir(opts.dir)
@@ -198,8 +212,10 @@ func TestEveryWorkIsThere(t *testing.T) {
 		}
 		for _, p := range r.phases {
 			named = append(named, p.work)
-			if p.client != "" {
-				named = append(named, p.client)
+			for _, w := range []string{p.client, p.best.work} {
+				if w != "" {
+					named = append(named, w)
+				}
 			}
 		}
 	}

@@ -123,10 +123,6 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 	if err := errors.Join(b.settle(), v.process.clearPeak()); err != nil {
 		return m, err
 	}
-	begun, err := v.process.usage()
-	if err != nil {
-		return m, err
-	}
 	before, err := b.server.traffic(ctx)
 	if err != nil {
 		return m, err
@@ -135,11 +131,10 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 
 	j := b.phaseJob(p, v.at.dir)
 	j.limit = v.limit()
-	out, err := j.run(ctx)
+	m, meter, err := b.metered(ctx, v.process, j)
 	if err != nil {
 		return m, err
 	}
-	m = measurement{returned: out.Seconds, ops: out.Ops}
 	returned := time.Now()
 	if p.await && !v.fs.foreign {
 		if p.walk {
@@ -156,16 +151,41 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 		}
 		m.bucket = m.returned + more.Seconds()
 	}
+	if m.whole, err = meter.spent(m.spent.program); err != nil {
+		return m, err
+	}
 	after, err := b.server.traffic(ctx)
 	if err != nil {
 		return m, err
 	}
 	m.traffic = after.since(before)
 	m.traffic.requests -= b.client.sent.Load() - own
-	ended, err := v.process.usage()
-	if err != nil {
-		return m, err
+	m.peak, err = v.process.peak()
+	return m, err
+}
+
+// metered runs jobs, all at once, and measures until the last of them returned. The meter
+// counts on.
+func (b *bench) metered(ctx context.Context, filesystem *process, jobs ...job) (m measurement, on meter, err error) {
+	if on, err = b.newMeter(filesystem); err != nil {
+		return m, on, err
 	}
-	m.usage = usage{cpu: ended.cpu - begun.cpu, peak: ended.peak}
-	return m, nil
+	outcomes := make([]outcome, len(jobs))
+	if err := parallel(len(jobs), len(jobs), func(i int) (err error) {
+		outcomes[i], err = jobs[i].run(ctx)
+		return err
+	}); err != nil {
+		return m, on, err
+	}
+	var used float64
+	for _, out := range outcomes {
+		if out.Seconds > m.returned {
+			m.returned, m.during = out.Seconds, out.Machine
+		}
+		m.ops = max(m.ops, out.Ops)
+		used += out.CPU
+	}
+	m.spent, err = on.spent(used)
+	m.whole = m.spent
+	return m, on, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"slices"
 	"testing"
 )
@@ -25,19 +26,25 @@ minio_api_requests_traffic_sent_bytes{server="127.0.0.1:19123",type="s3"} 12
 
 func TestProcessNumbers(t *testing.T) {
 	t.Parallel()
-	cpu, err := cpuSeconds([]byte("42 (a) b) S 1 42 42 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 9 0 100 1000 200"))
-	if err != nil || cpu != 2 {
-		t.Errorf("%v s (%v)", cpu, err)
-	}
 	peak, err := peakMemory([]byte("Name:\tx\nVmPeak:\t  900 kB\nVmHWM:\t   123 kB\nVmRSS:\t 100 kB\n"))
 	if err != nil || peak != 123<<10 {
 		t.Errorf("%d bytes (%v)", peak, err)
 	}
-	if _, err := cpuSeconds([]byte("42 (x) S 1")); err == nil {
-		t.Error("no error")
-	}
 	if _, err := peakMemory(nil); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestReadMachine(t *testing.T) {
+	t.Parallel()
+	got, err := readMachine([]byte("cpu  100 20 300 4000 500 6 7 80 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"))
+	if want := (machine{Busy: 4.33, Idle: 45, Stolen: 0.8}); err != nil || math.Abs(got.Busy-want.Busy) > 1e-6 || got.Idle != want.Idle || got.Stolen != want.Stolen {
+		t.Errorf("%+v, want %+v (%v)", got, want, err)
+	}
+	for _, text := range []string{"", "cpu 1 2 3", "intr 1 2 3 4 5 6 7 8 9", "cpu a b c d e f g h"} {
+		if _, err := readMachine([]byte(text)); err == nil {
+			t.Errorf("%q is taken", text)
+		}
 	}
 }
 

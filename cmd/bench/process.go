@@ -1,24 +1,29 @@
 package main
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// process is a program that runs beside the bench and ends with it.
+// process is a program that runs beside the bench and ends with it, and with it all that it
+// started and that is still in its group.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when it has ended and err is set
 	err   error
+
+	mu     sync.Mutex // protects what follows
+	reaped bool       // its number may be another's
 }
 
 // startProcess starts a program. A bench that is killed takes it along: the kernel means
@@ -36,7 +41,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			p.err = cmd.Wait()
+			p.reap()
 			close(p.ended)
 		}
 	}()
@@ -44,6 +49,31 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// reap waits for the end, ends what is left of the group, and only then lets the number go:
+// as long as the first is not waited for, nobody else gets it.
+func (p *process) reap() {
+	for {
+		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break // the only other error is that there is no such child
+		}
+	}
+	p.killGroup()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = p.cmd.Wait()
+	p.reaped = true
+}
+
+// killGroup ends the program and all that it started, unless that has been done.
+func (p *process) killGroup() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // the only error is that all have ended
+	}
 }
 
 // within waits for the end at most for a time, and reports whether it came.
@@ -63,54 +93,37 @@ func (p *process) signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
 
 // kill ends the program at once, with all that it started, and waits for it.
 func (p *process) kill() {
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // the only error is that all have ended
+	p.killGroup()
 	<-p.ended
 }
 
-// usage is what a program has taken of the machine.
-type usage struct {
-	cpu  float64 // seconds, in user and kernel mode
-	peak int64   // bytes that were resident at most since clearPeak
-}
-
-// ticks is USER_HZ, which is 100 on every architecture that Go runs on.
-const ticks = 100
-
-// usage reads what a running program has taken.
-func (p *process) usage() (usage, error) {
-	stat, err := os.ReadFile(p.proc("stat"))
+// peak reads the bytes that were resident at most since clearPeak.
+func (p *process) peak() (int64, error) {
+	status, err := os.ReadFile(proc(p.pid(), "status"))
 	if err != nil {
-		return usage{}, err
+		return 0, err
 	}
-	cpu, err := cpuSeconds(stat)
-	if err != nil {
-		return usage{}, err
-	}
-	status, err := os.ReadFile(p.proc("status"))
-	if err != nil {
-		return usage{}, err
-	}
-	peak, err := peakMemory(status)
-	return usage{cpu, peak}, err
+	return peakMemory(status)
 }
 
 // clearPeak lets the peak begin anew with what is resident now.
-func (p *process) clearPeak() error { return os.WriteFile(p.proc("clear_refs"), []byte("5"), 0) }
-
-func (p *process) proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), file)
+func (p *process) clearPeak() error {
+	return os.WriteFile(proc(p.pid(), "clear_refs"), []byte("5"), 0)
 }
 
-// cpuSeconds reads utime and stime in /proc/PID/stat. The name of the program, in
-// brackets before them, may have anything in it.
-func cpuSeconds(stat []byte) (float64, error) {
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("stat has only %d fields", len(fields))
-	}
-	user, err := strconv.ParseInt(string(fields[11]), 10, 64)
-	system, err2 := strconv.ParseInt(string(fields[12]), 10, 64)
-	return float64(user+system) / ticks, errors.Join(err, err2)
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+func proc(pid int, file string) string {
+	return filepath.Join("/proc", strconv.Itoa(pid), file)
+}
+
+// cpuOf reads the seconds of CPU that a running program has taken, in user and kernel mode,
+// with those of its threads that have ended.
+func cpuOf(pid int) (float64, error) {
+	const sched = 2 // the clock of a process that counts what the scheduler gave it
+	var t unix.Timespec
+	err := unix.ClockGettime(int32(^pid<<3|sched), &t)
+	return float64(t.Nano()) / 1e9, os.NewSyscallError("clock_gettime", err)
 }
 
 // peakMemory reads VmHWM in /proc/PID/status.

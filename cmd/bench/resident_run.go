@@ -101,14 +101,15 @@ func writeResident(w io.Writer, results []residentResult) {
 	writeLine(w, []string{"resident file", localName, floorName, objvolName, "/ local", "spread", "/ fuse", "spread"})
 	writeLine(w, []string{"---", "---:", "---:", "---:", "---:", "---:", "---:", "---:"})
 	for _, res := range results {
-		var locals, floors, mounts, ofLocal, ofFloor []float64
+		var locals, floors, mounts, ofLocal, ofFloor, floorOfLocal []float64
 		for _, t := range res.trios {
 			locals, floors, mounts = append(locals, t.Local), append(floors, t.Floor), append(mounts, t.Mount)
 			ofLocal, ofFloor = append(ofLocal, t.Mount/t.Local), append(ofFloor, t.Mount/t.Floor)
+			floorOfLocal = append(floorOfLocal, t.Floor/t.Local)
 		}
 		ratio := number(median(ofLocal))
 		if res.row.target > 0 {
-			ratio = verdict{target{local, res.row.target}, median(ofLocal), true}.String()
+			ratio = verdict{target: target{local, res.row.target}, value: median(ofLocal), least: true, bound: median(floorOfLocal)}.String()
 		}
 		writeLine(w, []string{
 			res.row.name, rounded(locals), rounded(floors), rounded(mounts),

@@ -19,6 +19,7 @@ type phase struct {
 	client  string // of the client; empty if there is nothing like it
 	threads int    // 0 is one
 	atOnce  int    // requests of the client; 0 is as many as threads
+	best    best   // what bounds a filesystem, where the client's own work does not
 
 	setup   bool // it only prepares
 	remount bool // the mount is a new one, of the same state
@@ -32,10 +33,22 @@ type phase struct {
 	bucket  []target // of the time until it was in the bucket
 }
 
+// best is a work of the client's that makes most of the store for what the program asks:
+// it knows all of it ahead, and has what a filesystem has to have.
+type best struct {
+	work   string // empty is none
+	atOnce int    // requests
+}
+
 // forClient reports whether a client of the store can do something like it.
 func (r row) forClient() bool {
 	return slices.ContainsFunc(r.phases, func(p phase) bool { return p.client != "" })
 }
+
+var (
+	readAhead = best{"client read small", smallAtOnce} // a directory's files may be fetched before they are asked for
+	listed    = best{"client list all", 16}            // attributes are in the metadata
+)
 
 // nearRows are the first table.
 var nearRows = []row{
@@ -76,17 +89,17 @@ var nearRows = []row{
 		targets: []target{{local, 2}}, bucket: []target{{raw, 1.3}},
 	}}},
 	{name: "read 2,000 x 4 KiB, 1 thread", fixture: "create small", phases: []phase{
-		{name: "cold", work: "read small", client: "client read small", cold: true, targets: []target{{seconds, 1.2}}},
+		{name: "cold", work: "read small", client: "client read small", best: readAhead, cold: true, targets: []target{{seconds, 1.2}}},
 	}},
 	{name: "read 2,000 x 4 KiB, 8 threads", fixture: "create small", phases: []phase{
-		{name: "cold", work: "read small", client: "client read small", threads: 8, cold: true},
+		{name: "cold", work: "read small", client: "client read small", best: readAhead, threads: 8, cold: true},
 	}},
 	{name: "find -printf over 10,000 in 100 directories", fixture: "create tree", phases: []phase{
-		{name: "cold", work: "find", client: "client list", targets: []target{{raw, 1.3}}},
+		{name: "cold", work: "find", client: "client list", best: listed, targets: []target{{raw, 1.3}}},
 		{name: "warm", work: "find", targets: []target{{local, 3}}},
 	}},
 	{name: "ls -l of 50,000", full: true, fixture: "create flat", phases: []phase{
-		{name: "cold", work: "ls -l", client: "client list", targets: []target{{raw, 1.3}}},
+		{name: "cold", work: "ls -l", client: "client list", best: listed, targets: []target{{raw, 1.3}}},
 		{name: "warm", work: "ls -l", targets: []target{{local, 3}}},
 	}},
 	{name: "untar 2,000 files", phases: []phase{
@@ -112,7 +125,7 @@ var nearRows = []row{
 		{work: "sqlite", targets: []target{{local, 1.3}}},
 	}},
 	{name: "SQLite, 500 transactions, sync=bucket", phases: []phase{
-		{work: "sqlite", targets: []target{{seconds, 3}}},
+		{work: "sqlite", client: "client sqlite", targets: []target{{seconds, 3}}},
 	}},
 }
 

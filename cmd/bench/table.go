@@ -87,7 +87,7 @@ func (l line) figure(side, format string, value func(measurement) float64) strin
 }
 
 func (l line) memory() string {
-	peak, ok := l.median(objvolName, func(m measurement) float64 { return float64(m.usage.peak) })
+	peak, ok := l.median(objvolName, func(m measurement) float64 { return float64(m.peak) })
 	switch {
 	case !ok:
 		return "–"
@@ -119,7 +119,6 @@ func writeTable(w io.Writer, results []result, filesystems []filesystem) {
 	}
 	writeLine(w, rule)
 	requests := func(m measurement) float64 { return float64(m.traffic.requests) }
-	used := func(m measurement) float64 { return m.usage.cpu }
 	for _, res := range results {
 		for _, l := range res.lines() {
 			cells := []string{l.name, l.cell(localName), l.cell(floorName), l.cell(clientName)}
@@ -129,11 +128,61 @@ func writeTable(w io.Writer, results []result, filesystems []filesystem) {
 			writeLine(w, append(cells, l.against(localName, local), l.over(floorName), l.against(clientName, raw), l.others(),
 				l.figure(objvolName, "%.0f", requests), l.figure(clientName, "%.0f", requests),
 				l.memory(),
-				l.figure(objvolName, "%.2f", used), l.figure(clientName, "%.2f", used)))
+				l.figure(objvolName, "%.2f", filesystemCPU), l.figure(clientName, "%.2f", programCPU)))
 		}
 	}
 }
 
 func writeLine(w io.Writer, cells []string) {
 	say(w, "| %s |\n", strings.Join(cells, " | "))
+}
+
+// writeSpent writes where the processors' time went in each line.
+func writeSpent(w io.Writer, results []result) {
+	writeLine(w, []string{"CPU", "program + fuse", "client + store", "program + objvol + store + others", "idle", "stolen"})
+	writeLine(w, []string{"---", "---:", "---:", "---:", "---:", "---:"})
+	for _, res := range results {
+		for _, l := range res.lines() {
+			floor, raw := "–", "–"
+			if !l.bucket {
+				floor = l.sum(floorName, spentProgram, spentFilesystem)
+			}
+			if l.store {
+				raw = l.sum(l.best(), spentProgram, spentStore)
+			}
+			writeLine(w, []string{
+				l.name, floor, raw, l.sum(objvolName, spentProgram, spentFilesystem, spentStore, spent.others),
+				l.share(func(m machine) float64 { return m.Idle }), l.share(func(m machine) float64 { return m.Stolen }),
+			})
+		}
+	}
+}
+
+func spentProgram(s spent) float64    { return s.program }
+func spentFilesystem(s spent) float64 { return s.filesystem }
+func spentStore(s spent) float64      { return s.store }
+
+// spentOf is what was spent until a line's end.
+func (l line) spentOf(m measurement) spent {
+	if l.bucket {
+		return m.whole
+	}
+	return m.spent
+}
+
+// sum writes medians of what a side has spent.
+func (l line) sum(side string, parts ...func(spent) float64) string {
+	var all []string
+	for _, part := range parts {
+		all = append(all, l.figure(side, "%.2f", func(m measurement) float64 { return part(l.spentOf(m)) }))
+	}
+	return strings.Join(all, " + ")
+}
+
+// share is a part of what the processors had while objvol did a line.
+func (l line) share(of func(machine) float64) string {
+	return l.figure(objvolName, "%.0f %%", func(m measurement) float64 {
+		all := l.spentOf(m).machine
+		return 100 * all.of(of(all))
+	})
 }

@@ -48,14 +48,14 @@ func TestTable(t *testing.T) {
 	wrote := example(write, 1, map[string]measurement{
 		localName:  {returned: 0.5},
 		floorName:  {returned: 0.8},
-		clientName: {returned: 1, bucket: 1, usage: usage{cpu: 1}, traffic: traffic{requests: 100}},
-		objvolName: {returned: 1, bucket: 1.5, usage: usage{cpu: 1.4, peak: 200 << 20}, traffic: traffic{requests: 101}},
+		clientName: {returned: 1, bucket: 1, whole: spent{program: 1}, traffic: traffic{requests: 100}},
+		objvolName: {returned: 1, bucket: 1.5, whole: spent{filesystem: 1.4}, peak: 200 << 20, traffic: traffic{requests: 101}},
 	})
 	read := row{name: "read", phases: []phase{{name: "cold", targets: []target{{raw, 1}, {fetched, 8}}}}}
 	looked := example(read, 0, map[string]measurement{
 		localName:  {returned: 0.01, ops: 100},
 		clientName: {returned: 1, ops: 100},
-		objvolName: {returned: 2, ops: 100, usage: usage{peak: 20 << 20}, traffic: traffic{sent: 100 * 7 * pageSize}},
+		objvolName: {returned: 2, ops: 100, peak: 20 << 20, traffic: traffic{sent: 100 * 7 * pageSize}},
 	})
 	looked.fail("other")
 	wrote.slow["other"] = 1

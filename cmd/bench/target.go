@@ -26,15 +26,25 @@ const memoryLimit = 150 << 20
 // verdict is a target beside what was reached.
 type verdict struct {
 	target
-	value float64
-	least bool // more is better
+	value  float64
+	least  bool    // more is better
+	bound  float64 // what no filesystem is better than; 0 is not known
+	beside float64 // what FUSE and a client came to side by side; 0 is not known
 }
 
-func (v verdict) met() bool {
+func (v verdict) met() bool { return v.reaches(v.value, v.limit) }
+
+// reaches reports whether a value is as good as another.
+func (v verdict) reaches(value, other float64) bool {
 	if v.least {
-		return v.value >= v.limit
+		return value >= other
 	}
-	return v.value <= v.limit
+	return value <= other
+}
+
+// outOfReach reports whether the bound is worse than the target. One that was beaten is none.
+func (v verdict) outOfReach() bool {
+	return v.bound > 0 && !v.met() && !v.reaches(v.bound, v.limit) && !(v.value != v.bound && v.reaches(v.value, v.bound))
 }
 
 func (v verdict) String() string {
@@ -42,7 +52,12 @@ func (v verdict) String() string {
 	if v.least {
 		sign = "≥"
 	}
-	if !v.met() {
+	switch {
+	case v.outOfReach():
+		met = "out of reach here: the bound is " + number(v.bound)
+	case !v.met() && v.beside > 0 && !v.reaches(v.beside, v.limit):
+		met = "**missed**; side by side " + number(v.beside)
+	case !v.met():
 		met = "**missed**"
 	}
 	unit := ""

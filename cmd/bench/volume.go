@@ -112,7 +112,6 @@ func (v *volume) unmount() error {
 	}
 	v.process.signal(syscall.SIGTERM)
 	if v.process.within(limit) {
-		v.process.kill() // what it may have started
 		err := v.process.err
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && v.fs.peer {
 			err = nil // some end by the signal

@@ -67,6 +67,8 @@ var works = map[string]work{
 	"client create flat":   withClient(client.createFlat),
 	"client remove tar":    withClient(client.removeTar),
 	"client list":          withClient(client.list),
+	"client list all":      withClient(client.listAll),
+	"client sqlite":        withClient(client.sqlite),
 	"client upload":        withClient(client.upload),
 }
 

@@ -26,6 +26,7 @@ type Server struct {
 	Endpoint  string // http://127.0.0.1:port; https if it is secure
 	AccessKey string
 	SecretKey string
+	PID       int // its process; another after a restart
 }
 
 // startLimit is the time a server has to become live.
@@ -212,6 +213,7 @@ func startMinIOAt(program, dir, address string) (*process, error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
+	p.server.PID = cmd.Process.Pid
 	if err := awaitLive(server.Endpoint, p.ended); err != nil {
 		p.end()
 		return nil, fmt.Errorf("MinIO on %s: %w\n%s", address, err, output.Bytes())

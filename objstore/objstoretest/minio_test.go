@@ -96,6 +96,7 @@ func TestStoppableMinIO(t *testing.T) {
 		t.Error("a server that is frozen answers")
 	}
 	s.Start()
+	first.PID = s.PID
 	if s.Server != first {
 		t.Errorf("%+v became %+v", first, s.Server)
 	}

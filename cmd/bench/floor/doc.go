@@ -1,7 +1,6 @@
 // Package floor is a plain FUSE filesystem in Go: what go-fuse brings, over a directory of
-// this host, or over nothing at all. It tells about what of a time is FUSE's own. A filesystem
-// that leaves more to the kernel's caches, or makes names and small files at less cost than
-// the disk under this one, can be faster.
+// this host, or over nothing at all. It tells what of a time is FUSE's own, if the directory
+// is in memory. A filesystem that leaves more to the kernel's caches can be faster.
 //
 //	loopback.go   a directory, files passed to the kernel where that can do it
 //	memory.go     one large file whose bytes are in memory
