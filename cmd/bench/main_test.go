@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,18 +26,32 @@ func TestMain(m *testing.M) {
 	if text, child := os.LookupEnv(envFloor); child {
 		beFloor(text)
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "objvol-bench-test-")
+	if err != nil {
+		panic(err)
+	}
+	built = filepath.Join(dir, "objvol")
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
+
+// built is where the program is that is measured, once a test has asked for it.
+var built string
+
+var build = sync.OnceValues(func() ([]byte, error) {
+	return exec.Command("go", "build", "-o", built, "objvol/cmd/objvol").CombinedOutput()
+})
 
 // program builds the program that is measured.
 func program(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "objvol")
-	cmd := exec.Command("go", "build", "-o", path, "objvol/cmd/objvol")
-	if said, err := cmd.CombinedOutput(); err != nil {
+	if said, err := build(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	return path
+	return built
 }
 
 // tiny is all sizes so small that every row takes a moment.
