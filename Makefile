@@ -69,7 +69,7 @@ test: setup minio engine ## all tests, with a real engine, a real MinIO and real
 .PHONY: race
 race: minio engine ## all tests under the race detector
 	@.tools/setup race
-	@$(TEST) -race -timeout 20m ./...
+	@$(TEST) -race -timeout 40m ./...
 
 .PHONY: large
 large: minio ## a file of 5.5 GiB through a volume and back, a volume of a million files; needs 30 GiB of disk

@@ -19,7 +19,7 @@ import (
 const envAlone = "OBJVOL_TEST_ALONE"
 
 // aloneLimit bounds a child, which has deadlines of its own for all that it waits for.
-const aloneLimit = 5 * time.Minute
+const aloneLimit = 5 * time.Minute * mounttest.Slower
 
 // alone runs the calling test again, in a child with a Docker engine that nobody else uses.
 // It is true in the child; where it is false the test has been run, and returns.

@@ -84,7 +84,7 @@ func TestMain(m *testing.M) {
 }
 
 // deadline bounds everything that a test waits for.
-const deadline = 60 * time.Second
+const deadline = 60 * time.Second * mounttest.Slower
 
 // eventually waits until ok, and fails the test if that takes too long.
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -25,7 +25,7 @@ const (
 )
 
 // deadline is how long a child may take before it counts as hanging.
-const deadline = 2 * time.Minute
+const deadline = 2 * time.Minute * Slower
 
 // Main is what TestMain calls: it runs the tests or, in a child, the case that the child
 // is for. It does not return.
