@@ -105,7 +105,12 @@ func (fs *FS) fetch(ctx context.Context, h *handle, missing []extent.Range, ahea
 	if err != nil {
 		return 0, false, err
 	}
-	t := fs.transfer(nd, n.Gen, want, h.window.demand(want, c.BaseLen))
+	var t *transfer
+	if more, scattered := h.window.demand(want, c.BaseLen); scattered {
+		t = fs.transferScattered(nd, n.Gen, c, want, more)
+	} else {
+		t = fs.transfer(nd, n.Gen, want, more)
+	}
 	defer nd.transfers.leave(t)
 	if ahead && want.Off == 0 && c.BaseLen <= walkFile {
 		fs.readFirst(h.ino, true)

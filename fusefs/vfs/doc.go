@@ -25,7 +25,8 @@
 //	                         dirty ----------> dirty                     write-back's)
 //
 // What is fetched goes to the content file as it comes. What reads out of sequence fetch is
-// read from memory first, and written and recorded a moment later, much at once (gather.go).
+// read from memory first, and written and recorded a moment later, much at once (gather.go). The
+// more requests they make for a file that the cache has room for, the more comes with each (wide.go).
 //
 // The first write after the content was last sent raises Inode.Gen and queues the inode,
 // before a byte changes: a crash between the two sends a file too many, never one too

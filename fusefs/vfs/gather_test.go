@@ -14,13 +14,13 @@ import (
 	"objvol/objstore/memory"
 )
 
-// scattered opens a large object for reads out of sequence.
-func scattered(t *testing.T, size int, flags int) (v *volume, b *memory.Bucket, fh uint64, content []byte) {
+// scattered opens a large object for reads out of sequence, in a volume with a cache of a size.
+func scattered(t *testing.T, size int, flags int, cache int64) (v *volume, b *memory.Bucket, fh uint64, content []byte) {
 	t.Helper()
 	content = pattern(size)
 	b = bucketOf(t, memory.Options{})
 	b.Set("v/big", content, objstore.Attributes{})
-	v = open(t, b, t.TempDir())
+	v = open(t, b, t.TempDir(), func(c *vfs.Config) { c.CacheSize = cache })
 	fh, err := v.open("big", flags, 0)
 	want(t, err)
 	synctest.Wait()
@@ -33,7 +33,7 @@ func scattered(t *testing.T, size int, flags int) (v *volume, b *memory.Bucket, 
 func TestScatteredReadsAreRecordedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const reads = 40
-		v, b, fh, content := scattered(t, 64<<20, 0)
+		v, b, fh, content := scattered(t, 64<<20, 0, 96<<20)
 		defer v.close()
 		defer v.Release(fh)
 		read := func() {
@@ -73,7 +73,7 @@ func TestScatteredReadsAreRecordedTogether(t *testing.T) {
 func TestWhoNeedsAllDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 8 << 20
-		v, b, fh, content := scattered(t, size, 0)
+		v, b, fh, content := scattered(t, size, 0, 1<<30)
 		defer v.close()
 		defer v.Release(fh)
 		_, err := v.Read(context.Background(), fh, 5<<20, make([]byte, 4096))
@@ -103,7 +103,7 @@ func TestScatteredReadsAmidChanges(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			const size = 6 << 20
-			v, _, fh, content := scattered(t, size, 2)
+			v, _, fh, content := scattered(t, size, 2, size+int64(seed%2)<<30) // in every other nothing comes unasked
 			defer v.close()
 			defer v.Release(fh)
 			ctx := context.Background()

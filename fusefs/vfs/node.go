@@ -42,6 +42,7 @@ type node struct {
 	streamed atomic.Int64
 
 	transfers transfers
+	scattered scattered
 	held      atomic.Int32 // those for whom the content is not evicted (hold)
 	filling   sync.Mutex   // held while fetched bytes are written to the content file; a leaf
 

@@ -105,6 +105,13 @@ func (ts *transfers) needs(t *transfer, until int64) {
 	t.need = max(t.need, min(until, t.End))
 }
 
+// holds has a transfer go on to its end, whoever leaves it.
+func (ts *transfers) holds(t *transfer) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.users++
+}
+
 // wait returns when a transfer has brought everything below an offset, or has ended. With
 // memory it suffices that it is there.
 func (ts *transfers) wait(ctx context.Context, t *transfer, until int64, memory bool) error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -105,37 +104,6 @@ func TestFirstBytesDoNotWait(t *testing.T) {
 		if !bytes.Equal(got, content) {
 			t.Error("the content differs")
 		}
-	})
-}
-
-// TestRandomReadsFetchLittle: small reads all over a large object fetch at most eight times
-// what they ask for, with one request each.
-func TestRandomReadsFetchLittle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const size, reads = 128 << 20, 300
-		content := pattern(size)
-		b := bucketOf(t, memory.Options{})
-		b.Set("v/big", content, objstore.Attributes{})
-		s := &slow{Bucket: b, first: size}
-		v := open(t, s, t.TempDir())
-		defer v.close()
-		fh, err := v.open("big", 0, 0)
-		want(t, err)
-		defer v.Release(fh)
-		synctest.Wait()
-		b.Forget()
-		rng := rand.New(rand.NewPCG(3, 4))
-		buf := make([]byte, 4096)
-		for range reads {
-			off := 4<<20 + rng.Int64N((size-4<<20)/4096)*4096
-			if n, err := v.Read(context.Background(), fh, off, buf); err != nil || !bytes.Equal(buf[:n], content[off:off+4096]) {
-				t.Fatalf("4 KiB at %d: %d, %v", off, n, err)
-			}
-		}
-		if asked := s.asked.Load(); asked > 8*reads*4096 {
-			t.Errorf("%d bytes were fetched for %d", asked, reads*4096)
-		}
-		within(t, b, "random reads", budget{objstore.OpGet: reads})
 	})
 }
 

@@ -123,21 +123,21 @@ func (w *window) grainLocked() int64 {
 }
 
 // demand grows a range that a read lacks to what is to be fetched of a file's first size
-// bytes.
-func (w *window) demand(want extent.Range, size int64) extent.Range {
+// bytes, and reports whether the read was out of sequence.
+func (w *window) demand(want extent.Range, size int64) (r extent.Range, scattered bool) {
 	if size <= wholeMost {
-		return extent.Range{Off: 0, End: size}
+		return extent.Range{Off: 0, End: size}, false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.run > 0 {
-		return extent.Range{Off: want.Off, End: min(size, max(want.End, want.Off+min(w.partLocked(), w.aheadLocked())))}
+		return extent.Range{Off: want.Off, End: min(size, max(want.End, want.Off+min(w.partLocked(), w.aheadLocked())))}, false
 	}
 	g := w.grainLocked()
-	r := extent.Range{Off: want.Off / g * g, End: min(size, (want.End+g-1)/g*g)}
+	r = extent.Range{Off: want.Off / g * g, End: min(size, (want.End+g-1)/g*g)}
 	w.recent[w.at] = r
 	w.at = (w.at + 1) % len(w.recent)
-	return r
+	return r, true
 }
 
 // ahead returns the parts that are to be asked for now, ascending. They count as asked
