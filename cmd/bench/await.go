@@ -4,30 +4,47 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"time"
+
+	"github.com/minio/minio-go/v7"
 )
 
-// The pause between two listings: long enough to take little from who is watched, and short
-// enough for what is measured, also where the store answers slowly because it is busy.
-const (
-	watchLeast = 5 * time.Millisecond
-	watchMost  = 200 * time.Millisecond
-)
+// watchPause is the time between two looks at a name: short enough for what is measured, and
+// long enough to take little from who is watched.
+const watchPause = 10 * time.Millisecond
 
 // awaitBucket returns how long it took, from a time on, until a plain client listed in the
-// bucket exactly what want has: no name more or less, and the sizes. Only the end of the
-// listing is asked for again, from the first name that was not as it should be. What has
-// then been seen is confirmed by a whole listing, whose time does not count.
-func awaitBucket(ctx context.Context, c client, prefix string, want manifest, markers bool, from time.Time, limit time.Duration) (time.Duration, error) {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	var (
-		got   = manifest{}
-		first string // the first name that differs; none, and all is listed
-	)
+// bucket exactly what want has: no name more or less, and the sizes. was is what it had
+// before.
+//
+// A listing of thousands takes as much of the store as writing dozens of them. So it is
+// listed when the last and the first name that were not as they should be are so, and then
+// from the first on. What has been seen is confirmed by a whole listing, whose time does not
+// count.
+func awaitBucket(ctx context.Context, c client, prefix string, was, want manifest, markers bool, from time.Time, limit time.Duration) (time.Duration, error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	got := maps.Clone(was)
+	left := want.differences(got, markers)
 	for {
-		asked := time.Now()
+		first, err := "", error(nil) // none, and all is listed
+		if len(left) > 0 {
+			first = left[0]
+			if err = c.awaitName(limited, prefix, left[len(left)-1], want); err == nil {
+				err = c.awaitName(limited, prefix, first, want)
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case limited.Err() != nil:
+			return 0, fmt.Errorf("%w, over %v: %d names in the bucket were not as they should be\n%s",
+				errSlow, limit, len(left), strings.Join(left[:min(len(left), 100)], "\n"))
+		case err != nil:
+			return 0, err
+		}
 		end, err := c.manifest(ctx, prefix, before(prefix, first))
 		if err != nil {
 			return 0, err
@@ -35,25 +52,34 @@ func awaitBucket(ctx context.Context, c client, prefix string, want manifest, ma
 		listed := time.Now()
 		maps.DeleteFunc(got, func(name string, _ int64) bool { return name >= first })
 		maps.Copy(got, end)
-		left := want.differences(got, markers)
-		if len(left) == 0 {
-			whole, err := c.manifest(ctx, prefix, "")
-			if err != nil {
-				return 0, err
-			}
-			if left = want.differences(whole, markers); len(left) == 0 {
-				return listed.Sub(from), nil
-			}
-			got = whole
+		if left = want.differences(got, markers); len(left) > 0 {
+			continue
 		}
-		first = left[0]
+		if got, err = c.manifest(ctx, prefix, ""); err != nil {
+			return 0, err
+		}
+		if left = want.differences(got, markers); len(left) == 0 {
+			return listed.Sub(from), nil
+		}
+	}
+}
+
+// awaitName waits until a name below a prefix is as want has it.
+func (c client) awaitName(ctx context.Context, prefix, name string, want manifest) error {
+	for {
+		size, wanted := want[name]
+		o, err := c.core.StatObject(ctx, c.bucket, prefix+name, minio.StatObjectOptions{})
+		there := err == nil
+		if !there && minio.ToErrorResponse(err).StatusCode != http.StatusNotFound {
+			return err
+		}
+		if there == wanted && o.Size == size {
+			return nil
+		}
 		select {
-		case <-time.After(min(max(watchLeast, 3*listed.Sub(asked)), watchMost)):
+		case <-time.After(watchPause):
 		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-timer.C:
-			return 0, fmt.Errorf("%w, over %v: %d names in the bucket are not as they should be\n%s",
-				errSlow, limit, len(left), strings.Join(left[:min(len(left), 100)], "\n"))
+			return ctx.Err()
 		}
 	}
 }

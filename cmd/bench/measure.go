@@ -120,6 +120,12 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 			return m, err
 		}
 	}
+	var was manifest
+	if p.await && !v.fs.foreign {
+		if was, err = b.client.manifest(ctx, v.at.prefix+"/", ""); err != nil {
+			return m, err
+		}
+	}
 	if err := errors.Join(b.settle(), v.process.clearPeak()); err != nil {
 		return m, err
 	}
@@ -145,7 +151,7 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 			want = listed.Files
 		}
 		left := v.limit() - time.Duration(m.returned*float64(time.Second))
-		more, err := awaitBucket(ctx, b.client, v.at.prefix+"/", want, v.fs.markers, returned, left)
+		more, err := awaitBucket(ctx, b.client, v.at.prefix+"/", was, want, v.fs.markers, returned, left)
 		if err != nil {
 			return m, err
 		}
