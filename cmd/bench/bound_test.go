@@ -89,7 +89,7 @@ func TestVerdictOfBound(t *testing.T) {
 		{3.2, 3, 2, target{raw, 1.3}, "1.60 (≤ 1.3, **missed**; side by side 1.50)"},
 		{3.2, 2.5, 2, target{raw, 1.3}, "1.60 (≤ 1.3, **missed**)"},
 		{3.2, 3.6, 4, target{raw, 1.3}, "1.60 (≤ 1.3, out of reach here: the bound is 1.50)"},
-		{2.8, 3.6, 4, target{raw, 1.3}, "1.40 (≤ 1.3, **missed**; side by side 1.80)"}, // beaten, it is no bound
+		{2.8, 3.6, 4, target{raw, 1.3}, "1.40 (≤ 1.3, **missed**; better than the bound of 1.50)"}, // which is none
 		{3.2, 3, 4, target{seconds, 2}, "3.20 s (≤ 2, out of reach here: the bound is 3.00)"},
 		{3.2, 3, 4, target{cpu, 1.2}, "3.00 x CPU (≤ 1.2, out of reach here: the bound is 1.50)"},
 	} {

@@ -1,5 +1,5 @@
 // Command bench measures a volume beside a local directory, a plain FUSE loopback of
-// one, a raw client of the store and the other filesystems that are found on the PATH, all
+// one in memory, a raw client of the store and the other filesystems that are found on the PATH, all
 // on one MinIO of its own and on one disk. It prints tables in Markdown on stdout; make
 // bench runs it. It is no part of the product and knows nothing of its inside: it runs the
 // program and looks at the bucket.
@@ -46,35 +46,35 @@
 //     plain loopback in Go over a directory in memory, which touches no disk, knows no
 //     store and syncs nothing. Of large cold files, a server that makes up the bytes.
 //   - What waits for the store is bounded by the raw client's time, and by its CPU: whoever
-//     mounts a store pays for FUSE and for the store. The processors together give, in a
-//     second, one for each; so (CPU on the loopback + CPU with the client) / processors.
+//     mounts a store pays for FUSE and for the store, and n processors give no more than n
+//     seconds in one. So it is (CPU on the loopback + CPU with the client) / n.
 //   - The driver's own CPU is bounded by the loopback's plus the client's.
+//   - A file that is all local is bounded by the loopback over a local directory.
 //
-// Counted is the CPU of processes: of who works, with all that it starts; of the loopback; of
-// the client while it works; of the store meanwhile. Reading and writing through the kernel
-// counts for who asks for it, and so does most of what sockets cost. The client's own CPU
-// is counted, as that of the sending or fetching that a filesystem has to do in its place.
-// The content that a filesystem keeps on this host is in the loopback's run once, when it is
-// written; what a cold read keeps is not in it. Not counted are the kernel's own threads (which write
-// pages to the disk, or take interrupts), the bench that watches, the keeping of an index,
-// logs and syncs of this host, and any waiting of the two sides for each other. So the bound is what
-// nothing can be quicker than, and not what anything is likely to reach: "side by side" is
-// the loopback and the client really at once, each with all of the work and none of the
-// other's; it has in it what the sum leaves out, but for that waiting.
+// Counted is the CPU of processes: of who works, with all that it starts; of the loopback;
+// of the client while it works; of the store meanwhile. What the kernel copies and sends
+// counts for who asks for it. The client's own CPU is in the sum because a filesystem has
+// to send and to fetch in its place. The content that a filesystem keeps on this host is in
+// the loopback's run once, when it is written; what a cold read keeps is not in it. Not
+// counted are threads of the kernel's own (which write pages to the disk), the bench that
+// watches, an index, logs and syncs on this host, and that either of the two waits for the other.
+// So nothing is quicker than the bound, and little comes near it. "Side by side" is the
+// loopback and the client really at once, each with all of the work: there only the
+// waiting for each other is left out.
 //
-// The client of the bound is the best there is: where the program's order of files holds the
-// raw client of the table back and a filesystem could fetch ahead, it has 64 requests at
+// The client of the bound is the best there is. Where the program's order of files holds
+// the client of the table back and a filesystem could fetch ahead, it has 64 requests at
 // once; where attributes are asked for, it lists with the metadata, directories at once;
-// what SQLite does is done as three writes after each other in each transaction. Of several
-// rounds, and of alone and side by side, the least counts, and of each less than it took: what others
-// had of the processors meanwhile, or the host took away, is as if it had been free. But
-// objvol's own time is as it was. Where others are busy the last two columns, all CPU that
-// its run took of who works, the driver and the store, against that of the two, say more.
+// for SQLite it makes three conditional writes after each other in each transaction. git
+// has none. Of several rounds, and of alone and side by side, the least counts; what others
+// had of the processors meanwhile, or the host took away, is left out of it. Objvol's own time
+// is as it was: where others are busy, the last two columns say more, all CPU of its
+// run (who works, driver, store) against that of the two.
 //
-// A target beyond its bound is out of reach here. Nothing is, where objvol was better than
-// the bound: then that is none. It can be: by fewer or larger requests than the client
-// makes, as with random reads that bring their neighbours; by answers that the kernel
-// keeps for longer than a loopback lets it, as with a warm find; by an own record
+// A target beyond its bound is out of reach here. Where objvol is better than the bound,
+// that is none, and the table says so. It can be: with fewer or larger requests than the
+// client makes, as where random reads bring their neighbours; with answers that the kernel
+// keeps for longer than a loopback lets it, as in a warm find; with a record of its own
 // of what the client has to list.
 //
 // # What is bounded

@@ -42,9 +42,20 @@ func (v verdict) reaches(value, other float64) bool {
 	return value <= other
 }
 
-// outOfReach reports whether the bound is worse than the target. One that was beaten is none.
-func (v verdict) outOfReach() bool {
-	return v.bound > 0 && !v.met() && !v.reaches(v.bound, v.limit) && !(v.value != v.bound && v.reaches(v.value, v.bound))
+// failure tells of a target that was not met: that the bound, or what FUSE and a client came
+// to, does not meet it either. A bound that was beaten is none, which is told too.
+func (v verdict) failure() string {
+	beyond := v.bound > 0 && !v.reaches(v.bound, v.limit)
+	switch {
+	case beyond && v.reaches(v.bound, v.value):
+		return "out of reach here: the bound is " + number(v.bound)
+	case beyond:
+		return "**missed**; better than the bound of " + number(v.bound)
+	case v.beside > 0 && !v.reaches(v.beside, v.limit):
+		return "**missed**; side by side " + number(v.beside)
+	default:
+		return "**missed**"
+	}
 }
 
 func (v verdict) String() string {
@@ -52,13 +63,8 @@ func (v verdict) String() string {
 	if v.least {
 		sign = "≥"
 	}
-	switch {
-	case v.outOfReach():
-		met = "out of reach here: the bound is " + number(v.bound)
-	case !v.met() && v.beside > 0 && !v.reaches(v.beside, v.limit):
-		met = "**missed**; side by side " + number(v.beside)
-	case !v.met():
-		met = "**missed**"
+	if !v.met() {
+		met = v.failure()
 	}
 	unit := ""
 	switch v.of {
