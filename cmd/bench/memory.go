@@ -17,6 +17,10 @@ func newMemory() (memory, error) {
 		return memory{}, os.NewSyscallError("fsopen", err)
 	}
 	defer func() { _ = unix.Close(config) }() // it is no file
+	// The largest file has to fit also where that is more than the half of all memory.
+	if err := unix.FsconfigSetString(config, "size", "2g"); err != nil {
+		return memory{}, os.NewSyscallError("fsconfig", err)
+	}
 	if err := unix.FsconfigCreate(config); err != nil {
 		return memory{}, os.NewSyscallError("fsconfig", err)
 	}
