@@ -50,13 +50,13 @@ func fillOpen(out *fuse.OpenOut, fh uint64, opened vfs.OpenResult) {
 	if opened.NoFlush {
 		out.OpenFlags |= fuse.FOPEN_NOFLUSH
 	}
+	if opened.Direct {
+		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
+	}
 	switch {
 	case opened.Backing != 0:
 		out.OpenFlags |= fuse.FOPEN_PASSTHROUGH
 		out.BackingID = opened.Backing
-		if opened.Direct {
-			out.OpenFlags |= fuse.FOPEN_DIRECT_IO
-		}
 	case opened.KeepCache:
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
@@ -92,7 +92,11 @@ func (f *front) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 			return 0, f.status(opWrite, in.NodeId, err)
 		}
 	}
-	n, err := f.fs.Write(ctx, in.Fh, int64(in.Offset), data)
+	write := f.fs.Write
+	if in.WriteFlags&fuse.WRITE_CACHE != 0 {
+		write = f.fs.Store
+	}
+	n, err := write(ctx, in.Fh, int64(in.Offset), data)
 	return uint32(n), f.status(opWrite, in.NodeId, err)
 }
 

@@ -48,6 +48,7 @@ var operations = mounttest.Cases{
 	"readdir":               readChanging,
 	"write and read":        writeAndRead,
 	"followed":              followed,
+	"followed all the time": followedAllTheTime,
 	"hard links":            hardLinks,
 	"refused":               refused,
 	"rename directory":      renameDirectory,

@@ -1,13 +1,17 @@
 package fusefs_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -99,6 +103,73 @@ func followed(dir string) error {
 		return err
 	}
 	return holds(path, string(all))
+}
+
+// followedAllTheTime appends to a file that was large before, through a handle that was opened
+// for that alone, while others read its end, have it mapped and look at its size all the time:
+// what write(2) has written all of them show when it returns.
+func followedAllTheTime(dir string) error {
+	path := filepath.Join(dir, "log")
+	if err := os.WriteFile(path, make([]byte, 2<<20), 0o644); err != nil {
+		return err
+	}
+	w, err1 := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0)
+	r, err2 := os.Open(path)
+	if err := must(err1, err2); err != nil {
+		return err
+	}
+	const length, writes = 256 * block, 3000
+	seen, err := unix.Mmap(int(r.Fd()), 0, length, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	var end atomic.Int64
+	over := make(chan struct{})
+	var others sync.WaitGroup
+	page := make([]byte, 2*block)
+	for _, look := range []func(){ // for what the kernel remembers of it
+		func() { _, _ = r.ReadAt(page, max(0, end.Load()-block)) },
+		func() { _, _ = os.Stat(path) },
+		func() { _, _ = os.ReadDir(dir) },
+	} {
+		others.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					look()
+				}
+			}
+		})
+	}
+	check := func(i int, from int64, data []byte) error {
+		got := make([]byte, len(data))
+		if _, err := r.ReadAt(got, from); err != nil || !bytes.Equal(got, data) {
+			return fmt.Errorf("write %d at %d: read otherwise, %w", i, from, err)
+		}
+		if !bytes.Equal(seen[from:from+int64(len(data))], data) {
+			return fmt.Errorf("write %d at %d: mapped otherwise", i, from)
+		}
+		return nil
+	}
+	for i := range writes {
+		data := bytes.Repeat([]byte{byte(1 + i%255)}, 1+rand.IntN(600))
+		from := end.Load()
+		if from+int64(len(data)) > length {
+			break
+		}
+		if _, err = w.Write(data); err == nil {
+			end.Add(int64(len(data)))
+			err = check(i, from, data)
+		}
+		if err != nil {
+			break
+		}
+	}
+	close(over)
+	others.Wait()
+	return must(err, unix.Munmap(seen), r.Close(), w.Close())
 }
 
 // copyProgram copies a program of this machine.

@@ -13,8 +13,8 @@ import (
 )
 
 // notifier tells the kernel what it shall forget. A call waits in the kernel for pages
-// and directories that operations under way hold, so it comes from no operation and
-// with no lock held.
+// and directories that operations under way hold, so it comes with no lock held, and from
+// no operation but a write past the kernel's pages, which holds none of them.
 type notifier struct {
 	write func([]byte) error
 	// expires: the kernel can let a name expire without unmounting what is mounted on it
@@ -32,7 +32,11 @@ func (n *notifier) EntryChanged(parent vfs.Ino, name string) {
 }
 
 func (n *notifier) InodeChanged(ino vfs.Ino) {
-	n.send(dropInode(ino))
+	n.send(dropPages(ino, 0, 0))
+}
+
+func (n *notifier) PagesChanged(ino vfs.Ino, off, length int64) {
+	n.send(dropPages(ino, off, length))
 }
 
 // send writes a notification. That the kernel does not know the name or inode, or has
@@ -61,12 +65,14 @@ func expireEntry(parent vfs.Ino, name string) []byte {
 	return seal(append(m, 0))
 }
 
-// dropInode is fuse_notify_inval_inode_out: attributes, and pages from offset 0 to the end.
-func dropInode(ino vfs.Ino) []byte {
+// dropPages is fuse_notify_inval_inode_out: attributes, and the pages of so many bytes from
+// off; 0 is all to the end, an off below 0 is none. The kernel takes no attributes of the inode
+// from a reply to a request that it sent before.
+func dropPages(ino vfs.Ino, off, length int64) []byte {
 	m := notification(fuse.NOTIFY_INVAL_INODE)
 	m = binary.NativeEndian.AppendUint64(m, uint64(ino))
-	m = binary.NativeEndian.AppendUint64(m, 0)
-	m = binary.NativeEndian.AppendUint64(m, 0)
+	m = binary.NativeEndian.AppendUint64(m, uint64(off))
+	m = binary.NativeEndian.AppendUint64(m, uint64(length))
 	return seal(m)
 }
 

@@ -82,8 +82,9 @@ func command(input, name string, args ...string) error {
 	return nil
 }
 
+// writeLarge writes a file as cp and dd do: it can only write to it.
 func writeLarge(path string, size int64) (err error) {
-	f, err := os.Create(path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ func (fs *FS) attr(n index.Inode) (Attr, error) {
 			return Attr{}, notExist(err)
 		}
 	}
+	fs.outrun(n.Ino)
 	a := fs.attrOf(n)
 	if n.Dir == nil || n.Nlink == 0 || !n.Dir.Listed {
 		return a, nil

@@ -79,7 +79,7 @@ func (fs *FS) judge(nd *node) {
 
 // enterCreated is enter for a file that was just created by a thread.
 func (fs *FS) enterCreated(h *handle, n index.Inode, flags, thread uint32) (OpenResult, error) {
-	if fs.CreatedRoom > 0 {
+	if fs.canPass() {
 		h.node.mu.Lock()
 		h.node.created, h.node.maker = true, thread
 		h.node.mu.Unlock()

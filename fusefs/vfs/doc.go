@@ -51,6 +51,7 @@
 // and after a crash. A passed content file is neither replaced by another writer's version
 // nor evicted. Where the volume wants it, a new file is passed too if it is likely to become large
 // and there is room for it (created.go): while it is open it can leave this host in no part.
+// Where it does not, such a file is mediated, but written past the kernel's pages (past.go).
 //
 // # Names and freshness
 //

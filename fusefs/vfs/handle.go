@@ -30,6 +30,8 @@ type handle struct {
 	// synced: each write waits for the bucket (O_SYNC, O_DSYNC). The kernel asks for that, but
 	// for a handle that comes to us beside others that do not (enter): then calls is set.
 	synced, calls bool
+	// past: it writes past the kernel's pages (past.go).
+	past bool
 	// noAtime: reading leaves no access time (O_NOATIME).
 	noAtime bool
 	window  window
@@ -86,6 +88,9 @@ func (fs *FS) newHandle(fh uint64, ino Ino, flags uint32) *handle {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	h.node.handles++
+	if h.node.handles > 1 {
+		h.node.several.Store(true)
+	}
 	if h.write {
 		h.node.writers++
 	}
@@ -134,10 +139,15 @@ func (fs *FS) endHandle(fh uint64, h *handle) (forgotten bool) {
 	fs.mu.Lock()
 	delete(fs.handles, fh)
 	nd.handles--
+	fs.endPastLocked(h)
 	if h.write {
 		nd.writers--
 	}
 	last := nd.handles == 0
+	if last {
+		nd.several.Store(false)
+		nd.over = nil
+	}
 	forgotten = last && nd.forgotten
 	fs.mu.Unlock()
 	if last {

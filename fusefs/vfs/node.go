@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"objvol/fusefs/cache"
+	"objvol/fusefs/extent"
 )
 
 // node is what is kept in memory of a file that is open, or read or sent at this moment.
@@ -14,6 +15,11 @@ type node struct {
 	refs    int // FS.mu
 	handles int // FS.mu
 	writers int // those of the handles that may write. FS.mu
+	// several: it has had more than one handle at once since it was opened. FS.mu, but for
+	// reading.
+	several atomic.Bool
+	// pasts are those of the handles that write past the kernel's pages. FS.mu
+	pasts int
 	// forgotten: the kernel has forgotten the inode, before its last handle was gone. FS.mu
 	forgotten bool
 
@@ -33,6 +39,9 @@ type node struct {
 	// granted is how many bytes may be written before the next look at the local disk
 	// (room). mu protects it.
 	granted int64
+
+	// over is what was written past the kernel's pages and not answered yet. mu protects it.
+	over []extent.Range
 
 	// head is the end of what was written in sequence from the beginning of the file, told the
 	// one at which the write-back wants to know of it, or of the size of a passed file. mu

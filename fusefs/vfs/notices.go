@@ -27,6 +27,16 @@ func (fs *FS) SetNotifier(to Notifier) {
 func (q *notices) entry(parent Ino, name string) { q.add(notice{parent, name}) }
 func (q *notices) inode(ino Ino)                 { q.add(notice{ino: ino}) }
 
+// pages has the kernel drop pages, at once: the caller is no operation that holds some of them.
+func (q *notices) pages(ino Ino, off, n int64) {
+	q.mu.Lock()
+	to := q.to
+	q.mu.Unlock()
+	if to != nil {
+		to.PagesChanged(ino, off, n)
+	}
+}
+
 func (q *notices) add(n notice) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

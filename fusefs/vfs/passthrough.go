@@ -157,7 +157,10 @@ func (fs *FS) enter(h *handle, n index.Inode, flags uint32) (OpenResult, error) 
 	p := fs.passedOf(nd.ino)
 	if nd.phase == nil {
 		fs.opens.mediated.Add(1)
-		return OpenResult{KeepCache: !fs.reread(n, flags) && (p == nil || !p.stale)}, nil
+		if fs.goesPast(h, n, flags) {
+			fs.startPast(h)
+		}
+		return OpenResult{Direct: h.past, KeepCache: !fs.reread(n, flags) && (p == nil || !p.stale)}, nil
 	}
 	r := OpenResult{Backing: nd.phase.id}
 	if h.write {
@@ -179,7 +182,7 @@ func (fs *FS) choose(h *handle, n index.Inode) error {
 	to := fs.passer
 	fs.mu.Unlock()
 	nd.mediated = true
-	if to == nil || fs.PassthroughMin == 0 || !isRegular(n) || n.Size < fs.PassthroughMin && !nd.created {
+	if to == nil || fs.PassthroughMin == 0 || !isRegular(n) || n.Size < fs.PassthroughMin && (!nd.created || fs.CreatedRoom == 0) {
 		return nil
 	}
 	if err := fs.absorb(nd); err != nil {

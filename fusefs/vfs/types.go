@@ -83,7 +83,8 @@ type OpenResult struct {
 	// Backing is the content file that the kernel reads and writes itself (Passer.Register);
 	// 0 where reads and writes come to us.
 	Backing int32
-	// Direct: they come to us although other handles have Backing; what is mapped does not.
+	// Direct: reads and writes through this handle come to us, past the kernel's pages, also
+	// where other handles have Backing; what is mapped does not.
 	Direct bool
 	// NoFlush: a close of the handle has nothing to say, and need not be told.
 	NoFlush bool
@@ -100,10 +101,14 @@ type Statfs struct {
 }
 
 // Notifier tells the kernel that what it remembers is out of date. It is implemented
-// by the FUSE front and called by one worker that holds no lock.
+// by the FUSE front and called with no lock held, but for PagesChanged by one worker.
 type Notifier interface {
 	// EntryChanged expires a name (never detaching mounts on it: hard-cases 12).
 	EntryChanged(parent Ino, name string)
 	// InodeChanged drops an inode's attributes and cached pages.
 	InodeChanged(ino Ino)
+	// PagesChanged drops an inode's attributes, also those that it is about to be told, and
+	// its cached pages of n bytes from off; none if that is negative. It waits for reads of
+	// them that are under way.
+	PagesChanged(ino Ino, off, n int64)
 }

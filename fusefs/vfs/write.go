@@ -17,6 +17,16 @@ const sizeMax = 10_000 * (5 << 30)
 // Write writes to an open file, beyond its end too. Where the local disk is full it waits
 // until the bucket has what could go.
 func (fs *FS) Write(ctx context.Context, fh uint64, off int64, data []byte) (int, error) {
+	return fs.writeBy(ctx, fh, off, data, false)
+}
+
+// Store is Write for pages that the kernel has because programs stored into a mapping. It may
+// change data.
+func (fs *FS) Store(ctx context.Context, fh uint64, off int64, data []byte) (int, error) {
+	return fs.writeBy(ctx, fh, off, data, true)
+}
+
+func (fs *FS) writeBy(ctx context.Context, fh uint64, off int64, data []byte, stored bool) (int, error) {
 	h, err := fs.handle(fh)
 	if err != nil {
 		return 0, err
@@ -27,11 +37,20 @@ func (fs *FS) Write(ctx context.Context, fh uint64, off int64, data []byte) (int
 	if off+int64(len(data)) > sizeMax {
 		return 0, ErrTooBig
 	}
-	written, err := fs.write(h.node, off, data)
+	past := h.past && !stored
+	if past {
+		if err := fs.beforePast(ctx, h); err != nil {
+			return 0, err
+		}
+	}
+	written, err := fs.write(h.node, off, data, past, stored)
 	for try := 0; errors.Is(err, ErrNoSpace) && try < roomTries; try++ {
 		if err = fs.makeRoom(ctx, h.node, int64(len(data))); err == nil {
-			written, err = fs.write(h.node, off, data)
+			written, err = fs.write(h.node, off, data, past, stored)
 		}
+	}
+	if past && written > 0 {
+		fs.afterPast(h.node, off, int64(written))
 	}
 	if err == nil && h.calls {
 		err = fs.Fsync(ctx, fh, false)
@@ -39,7 +58,7 @@ func (fs *FS) Write(ctx context.Context, fh uint64, off int64, data []byte) (int
 	return written, err
 }
 
-func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
+func (fs *FS) write(nd *node, off int64, data []byte, past, stored bool) (int, error) {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
 	if fs.isPassed(nd.ino) {
@@ -72,8 +91,16 @@ func (fs *FS) write(nd *node, off int64, data []byte) (int, error) {
 		return 0, err
 	}
 	defer done()
+	if stored {
+		if err := nd.keepPast(f, off, data); err != nil {
+			return 0, err
+		}
+	}
 	written, err := f.WriteAt(data, off)
 	if written > 0 {
+		if past {
+			nd.beginPast(off, int64(written))
+		}
 		err := fs.wrote(nd, n, c, off, int64(written))
 		fs.wroteOn(nd, off, int64(written))
 		return written, err
