@@ -8,7 +8,9 @@ import (
 
 // Access times follow relatime: a read sets one that is no younger than the file's other
 // times, or a day old. So most reads set none, and each one that does is a transaction of
-// the index, but no upload: the bucket hears of it with the inode's next change.
+// the index, but no upload: the bucket hears of it with the inode's next change. It does not
+// wait for another transaction, because a process that is killed would lose it; with git it
+// is half a percent of the work (2,341 of 10 µs beside 4.65 s).
 //
 // READ, READDIR and READLINK count, and the access time of a content file that the kernel
 // reads itself. What the kernel reads from its own pages does not

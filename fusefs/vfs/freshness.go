@@ -29,7 +29,9 @@ func (fs *FS) life(d *index.Dir) time.Duration { return max(fs.TTL, listingShare
 // entryTTL is how long the kernel may remember a name in a directory, or its absence: until
 // the last quarter of the listing's life. Who asks again in that, as he does for what he uses
 // all the time, begins the next listing and does not wait for it; what was told then lasts
-// till the listing's end. What nobody asks for is not listed again.
+// till the listing's end. What nobody asks for is not listed again. Measured with 1,000 files
+// in 100 directories that are looked at all the time, ttl=4s and MinIO: 120 to 210 of 145,000
+// looks took above 0.7 ms instead of 450 to 480, for a fifth more of our work.
 func (fs *FS) entryTTL(dir index.Inode) time.Duration {
 	if dir.Dir == nil || !dir.Dir.Listed {
 		return min(unlistedTTL, fs.TTL)
