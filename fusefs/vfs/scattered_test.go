@@ -109,7 +109,7 @@ func TestScatteredReadsFetchWider(t *testing.T) {
 func TestWhatComesUnaskedIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size, reads, standing = 64 << 20, 50, 4
-		r, s, b := readers(t, 1, size, 512<<10)
+		r, s, b := readers(t, 1, size, 32<<10)
 		defer r.close()
 		for i := range int64(reads) {
 			r.page(size - (i+2)<<20) // what comes is behind what is read next

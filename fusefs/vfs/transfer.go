@@ -142,6 +142,17 @@ func (ts *transfers) due(t *transfer, at int64) bool {
 	return at-t.kept >= commitSize || t.need > t.kept && t.need <= at
 }
 
+// first is how many bytes from an offset on are read at once before others are: those that
+// are waited for.
+func (ts *transfers) first(t *transfer, at int64) int64 {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t.need <= at {
+		return pieceSize
+	}
+	return min((t.need-at+grainLeast-1)/grainLeast*grainLeast, pieceSize)
+}
+
 // progress notes that everything below an offset is recorded.
 func (ts *transfers) progress(t *transfer, at int64) {
 	ts.mu.Lock()
@@ -253,6 +264,9 @@ func (fs *FS) run(ctx context.Context, nd *node, t *transfer) error {
 	var b batch
 	for at < end {
 		piece := buf[:min(pieceSize, end-at)]
+		if at == absent[0].Off && c.BaseLen > wholeMost {
+			piece = piece[:min(nd.transfers.first(t, at), end-at)]
+		}
 		if err := fs.readPiece(ctx, n, body, piece, at); err != nil {
 			if isChangedThere(err) {
 				return fs.changedThere(ctx, n, c, err)
