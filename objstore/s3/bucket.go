@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 
 	"objvol/objstore"
 
@@ -22,7 +21,6 @@ type Bucket struct {
 	// client sends what core does not, over the same connections. It follows no redirects.
 	client    *http.Client
 	transport *http.Transport
-	dayKey    *atomic.Pointer[dayKey]
 	caps      objstore.Capabilities
 }
 
@@ -58,7 +56,6 @@ func newBucket(cfg Config, transport *http.Transport) (*Bucket, error) {
 		creds:     creds,
 		core:      core,
 		transport: transport,
-		dayKey:    new(atomic.Pointer[dayKey]),
 		client: &http.Client{
 			Transport:     clock{transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -15,9 +15,8 @@
 // Writes with a large body and the multipart requests go through minio.Core: the
 // high-level PutObject drops preconditions as soon as it uploads in parts. Requests
 // without a body (Head, Get, List, Delete), with a small one, or with one that lies in a
-// file are built and signed here: in the URL with minio-go's signer, in a header (sign.go) by
-// one that takes 13 µs for a small file instead of 35, and 47 allocations instead of 151. That is less code than its methods need
-// around them, and it is the only way to
+// file are built and signed here with minio-go's signer. That is less code than its methods need around them, and it is
+// the only way to
 //
 //   - list a single page with metadata, a delimiter and a context,
 //   - send If-Match with a DELETE, or limit its life,

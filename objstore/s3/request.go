@@ -100,7 +100,8 @@ func (b *Bucket) sign(ctx context.Context, r request) (*http.Request, error) {
 		if r.body != nil || r.file != nil {
 			payload = unsignedPayload
 		}
-		b.signHeader(req, keys, payload)
+		req.Header.Set("X-Amz-Content-Sha256", payload)
+		req = signer.SignV4(*req, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken, b.region)
 	}
 	// Conditions and ranges are not part of the signature.
 	maps.Copy(req.Header, r.header)
