@@ -76,7 +76,27 @@ func (tx *Tx) group(n *Inode) error {
 		*n = n.stripped()
 		return tx.putListed(tagMember, n.Of, memberKey(n.Of, n.Ino))
 	case n.Link != "":
+		if err := tx.beginMembers(n.Ino); err != nil {
+			return err
+		}
 		return tx.put(textKey(tagGroup, n.Link), binary.AppendUvarint(nil, uint64(n.Ino)))
+	}
+	return nil
+}
+
+// beginMembers notes that an inode which was in no group before has no members yet, so that
+// nobody walks for them.
+func (tx *Tx) beginMembers(ino Ino) error {
+	was, err := tx.own(ino)
+	if err == nil && was.Link != "" {
+		return nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	at := listed{tagMember, ino}
+	if _, known := tx.listed[at]; !known {
+		tx.list(at, list{})
 	}
 	return nil
 }

@@ -69,3 +69,28 @@ func TestMembers(t *testing.T) {
 		t.Errorf("members %v, %v of nothing", got, err)
 	}
 }
+
+// Of an inode that was in no group before nobody asks Pebble for members, and of one that was
+// they are still all known.
+func TestFirstMember(t *testing.T) {
+	x := openTest(t)
+	whole := Inode{Ino: 10, Mode: 0o100644, Nlink: 1}
+	update(t, x, func(tx *Tx) error { return tx.PutInode(whole) })
+	whole.Link, whole.Record = "group", 11
+	update(t, x, func(tx *Tx) error {
+		if err := tx.PutInode(whole); err != nil {
+			return err
+		}
+		if l, known := tx.listed[listed{tagMember, 10}]; !known || l.long || len(l.all) > 0 {
+			t.Errorf("the members of a new group are %v, known: %t", l.all, known)
+		}
+		return errors.Join(tx.PutInode(Inode{Ino: 11, Of: 10, Nlink: 1}), tx.PutInode(whole), tx.PutInode(Inode{Ino: 12, Of: 10, Nlink: 1}))
+	})
+	x.store.recent.forget(x.store.number)
+	update(t, x, func(tx *Tx) error {
+		return errors.Join(tx.PutInode(whole), tx.PutInode(Inode{Ino: 13, Of: 10, Nlink: 1}))
+	})
+	if got, err := x.Members(10); err != nil || !slices.Equal(got, []Ino{11, 12, 13}) {
+		t.Errorf("members %v, %v", got, err)
+	}
+}

@@ -166,6 +166,9 @@ func (r reader) Names(ino Ino) ([]Name, error) {
 		if err != nil {
 			break
 		}
+		if m == n.Record {
+			continue // it has none, ever
+		}
 		var more []Name
 		more, err = r.ownNames(m)
 		names = append(names, more...)

@@ -301,11 +301,16 @@ func (tx *Tx) relist(tag byte, ino Ino, change func(all []string) []string) erro
 	if l.long = l.long || len(l.all) >= listMost; l.long {
 		l.all = nil
 	}
+	tx.list(listed{tag, ino}, l)
+	return nil
+}
+
+// list notes what a list is after the transaction.
+func (tx *Tx) list(at listed, l list) {
 	if tx.listed == nil {
 		tx.listed = make(map[listed]list)
 	}
-	tx.listed[listed{tag, ino}] = l
-	return nil
+	tx.listed[at] = l
 }
 
 // number gives out the next number of the index's counter.

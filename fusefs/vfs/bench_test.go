@@ -77,6 +77,25 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
+// BenchmarkLink is what a file costs that gets its name as git gives one: made under
+// another, linked, and unlinked from that.
+func BenchmarkLink(b *testing.B) {
+	v, dir := listed(b, 0)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		fh := handles.Add(2)
+		e, _, err := v.Create(context.Background(), dir, "made", 0o644, syscall.O_WRONLY|syscall.O_CREAT, fh, root)
+		want(b, err)
+		_, err = v.Link(context.Background(), e.Ino, dir, fmt.Sprintf("f%d", i))
+		want(b, err)
+		_, _, err = v.GetAttr(context.Background(), e.Ino)
+		want(b, err)
+		want(b, v.Unlink(context.Background(), dir, "made"))
+		v.Release(fh)
+		v.Forget(e.Ino, 2)
+	}
+}
+
 // BenchmarkInPlace is what 4 KiB cost of a file that comes to us and is all on this host.
 func BenchmarkInPlace(b *testing.B) {
 	const pages = 256

@@ -128,6 +128,9 @@ func reunited(tx *index.Tx, n index.Inode) (index.Inode, error) {
 		if err != nil || m.Placed != "" || m.Sending != "" || m.Vague {
 			return n, err
 		}
+		if m.IsRecord() {
+			continue // it has no name
+		}
 		of, err := tx.Names(ino)
 		if err != nil {
 			return n, err
