@@ -114,6 +114,7 @@ type flight struct {
 	done  chan struct{}
 	err   error
 	peek  bool          // only looks into the directory wait for it. FS.mu
+	look  bool          // a look at a name began it
 	came  chan struct{} // closed when names came, if they can be read already (along.go). FS.mu
 	began time.Time     // before its first request
 }
@@ -126,17 +127,18 @@ func (f *flight) onlyPeek(fs *FS) bool {
 }
 
 // listing starts the listing of a directory, or joins the one under way.
-func (fs *FS) listing(dir Ino) *flight { return fs.listingOf(dir, false) }
+func (fs *FS) listing(dir Ino) *flight { return fs.listingOf(dir, flight{}) }
 
-// listingOf is listing; a peek wants the first page, if that is all there is.
-func (fs *FS) listingOf(dir Ino, peek bool) *flight {
+// listingOf is listing; a peek wants the first page, if that is all there is, and a look wants
+// names soon.
+func (fs *FS) listingOf(dir Ino, like flight) *flight {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f, ok := fs.listings[dir]; ok {
-		f.peek = f.peek && peek
+		f.peek = f.peek && like.peek
 		return f
 	}
-	f := &flight{done: make(chan struct{}), came: make(chan struct{}), peek: peek, began: time.Now()}
+	f := &flight{done: make(chan struct{}), came: make(chan struct{}), peek: like.peek, look: like.look, began: time.Now()}
 	if fs.closed {
 		f.err = ErrInterrupted
 		close(f.done)
@@ -196,7 +198,7 @@ func (fs *FS) resolve(ctx context.Context, parent Ino, name string) (dir, n inde
 	}
 	// One look at one name does not wait for the listing of a large directory
 	// (hard-cases 15); it goes on behind.
-	f := fs.listing(parent)
+	f := fs.listingOf(parent, flight{look: true})
 	probed := make(chan error, 1)
 	if !fs.begin() {
 		return dir, n, ErrInterrupted

@@ -69,7 +69,7 @@ func (fs *FS) list(ctx context.Context, dir Ino, f *flight) error {
 	fs.hidden.begin(dir)
 	defer fs.hidden.end(dir)
 	if prefix, ok := s.folder.Prefix(); ok {
-		if err := s.pages(ctx, objstore.ListOptions{Prefix: prefix, Delimiter: "/"}); err != nil {
+		if err := s.pages(ctx, objstore.ListOptions{Prefix: prefix, Delimiter: "/", Max: s.firstPage()}); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,23 @@ func (fs *FS) list(ctx context.Context, dir Ino, f *flight) error {
 	return s.finish()
 }
 
-// pages enters all pages of one listing. The next one is asked for while one is entered.
+// lookPage is how many names the first page of a listing has that a look at one of them began.
+const lookPage = 250
+
+// firstPage is how many names the first page has, 0 for as many as the store gives. Who looks at
+// a name in a directory that is not listed is likely to look at the next, and each costs two
+// requests until the listing has brought it; a full page takes MinIO 90 to 130 ms with the
+// metadata: it checks the request's signature twice for each object. Of 2,000 files that eight
+// threads read, 29 to 55 names were looked for instead of 82 to 122.
+func (s *scan) firstPage() int {
+	if s.first && s.flight.look {
+		return lookPage
+	}
+	return 0
+}
+
+// pages enters all pages of one listing. The next one is asked for while one is entered. The
+// first may be limited, the others are full.
 func (s *scan) pages(ctx context.Context, opts objstore.ListOptions) error {
 	page, err := s.page(ctx, opts)
 	if err == nil && !s.worth(page.Page) && s.end() {
@@ -93,7 +109,7 @@ func (s *scan) pages(ctx context.Context, opts objstore.ListOptions) error {
 	}
 	for err == nil && page.Next != "" {
 		var next shownPage
-		opts.Token = page.Next
+		opts.Token, opts.Max = page.Next, 0
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() (err error) {
 			next, err = s.page(ctx, opts)

@@ -51,11 +51,11 @@ func TestRequests(t *testing.T) {
 		within(t, b, "open the volume", budget{objstore.OpHead: 1, objstore.OpList: 1})
 
 		// Two looks for each of two names, at the directory's marker and at whether there is
-		// anything in it; behind them the listings of the root, of the directory (3 pages), and
-		// of names in overflow form.
+		// anything in it; behind them the listings of the root, of the directory (a short page and
+		// 3 more), and of names in overflow form.
 		_, err := v.stat("d0/f7")
 		want(t, err)
-		within(t, b, "stat a file, cold", budget{objstore.OpHead: 3, objstore.OpList: 8})
+		within(t, b, "stat a file, cold", budget{objstore.OpHead: 3, objstore.OpList: 9})
 		_, err = v.stat("d0/f8")
 		want(t, err)
 		_, err = v.names("d0")
@@ -71,6 +71,42 @@ func TestRequests(t *testing.T) {
 		_, err = v.read("d0/f7")
 		want(t, err)
 		within(t, b, "read a small file, warm", nil)
+	})
+}
+
+// TestRequestsOfLooks: who looks at names of a directory that was never listed is answered by
+// the first of them that its listing brings, in a page that is short, while the others are on
+// their way.
+func TestRequestsOfLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bucketOf(t, memory.Options{})
+		files(b, 0, 1000, 1)
+		v := open(t, b, t.TempDir())
+		defer v.close()
+		_, err := v.stat("d")
+		want(t, err)
+		synctest.Wait()
+		b.Inject(memory.Fault{Op: objstore.OpList, Key: "v/d/", Nth: 2, Delay: time.Second})
+		_, err = v.stat("d/f0000")
+		want(t, err)
+		synctest.Wait()
+		b.Forget()
+		for i := range 200 {
+			_, err := v.stat(fmt.Sprintf("d/f%04d", i))
+			want(t, err)
+		}
+		within(t, b, "look at 200 names before all are listed", nil)
+		_, err = v.stat("d/f0999")
+		want(t, err)
+		if b.Count(objstore.OpHead) == 0 {
+			t.Error("the first page has all 1,000 names")
+		}
+		within(t, b, "look at one that is not listed yet", budget{objstore.OpHead: 1, objstore.OpList: 1})
+		names, err := v.names("d")
+		if err != nil || len(names) != 1000 {
+			t.Errorf("%d names are listed, %v", len(names), err)
+		}
+		within(t, b, "the others", budget{objstore.OpList: 1})
 	})
 }
 
