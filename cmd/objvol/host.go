@@ -39,6 +39,7 @@ func newHost(stateDir string, log *slog.Logger) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
+	leaveGarbage()
 	return &host{
 		stateDir: stateDir,
 		name:     name,
