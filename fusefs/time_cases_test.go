@@ -167,6 +167,10 @@ func accessTimes(dir string) error {
 		}},
 		{"readlink", "l", true, func() error { _, err := os.Readlink(at("l")); return err }},
 	}
+	// Many times those that end with a close of the file, which comes to us behind their backs.
+	for range 200 {
+		reads = append(reads, reads[:3]...)
+	}
 	for _, r := range reads {
 		var st unix.Stat_t
 		before := time.Now().Add(-time.Second)

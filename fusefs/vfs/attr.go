@@ -35,7 +35,9 @@ func (fs *FS) attrOf(n index.Inode) Attr {
 // directory in it. Of one that is not listed they are not known: 1 tells find(1) and its
 // like not to conclude from them.
 func (fs *FS) attr(n index.Inode) (Attr, error) {
-	if fs.isPassed(n.Ino) {
+	if fs.mayBePassed(n) {
+		// Also if it is not passed now: its last release may have come after n was read, and
+		// the index has then what was done to it.
 		var err error
 		if err = fs.catchUp(n.Ino); err == nil {
 			n, err = fs.Index.Inode(n.Ino)

@@ -129,6 +129,12 @@ func (fs *FS) isPassed(ino Ino) bool {
 	return p != nil && (p.phase || p.open)
 }
 
+// mayBePassed reports whether an inode's content file has been given to the kernel, or may have
+// been when n was read.
+func (fs *FS) mayBePassed(n index.Inode) bool {
+	return isRegular(n) && (n.Size >= fs.PassthroughMin || fs.CreatedRoom > 0) && fs.canPass() || fs.isPassed(n.Ino)
+}
+
 // mayDiffer reports whether an inode's content file may change behind our back.
 func (fs *FS) mayDiffer(ino Ino) bool {
 	fs.mu.Lock()
