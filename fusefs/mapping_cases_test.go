@@ -145,8 +145,11 @@ func followedAllTheTime(dir string) error {
 	}
 	check := func(i int, from int64, data []byte) error {
 		got := make([]byte, len(data))
-		if _, err := r.ReadAt(got, from); err != nil || !bytes.Equal(got, data) {
-			return fmt.Errorf("write %d at %d: read otherwise, %w", i, from, err)
+		if _, err := r.ReadAt(got, from); err != nil {
+			return fmt.Errorf("write %d at %d: %w", i, from, err)
+		}
+		if !bytes.Equal(got, data) {
+			return fmt.Errorf("write %d at %d: read otherwise", i, from)
 		}
 		if !bytes.Equal(seen[from:from+int64(len(data))], data) {
 			return fmt.Errorf("write %d at %d: mapped otherwise", i, from)

@@ -14,7 +14,8 @@ import (
 
 // notifier tells the kernel what it shall forget. A call waits in the kernel for pages
 // and directories that operations under way hold, so it comes with no lock held, and from
-// no operation but a write past the kernel's pages, which holds none of them.
+// no operation but two that hold none of them: a write past the kernel's pages, and a look at
+// an inode that is written so, which drops no pages.
 type notifier struct {
 	write func([]byte) error
 	// expires: the kernel can let a name expire without unmounting what is mounted on it

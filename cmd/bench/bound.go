@@ -116,18 +116,16 @@ func writeBounds(w io.Writer, results []result) {
 			if !l.store || !ok || !ok2 {
 				continue
 			}
-			together, _ := l.median(togetherName, returnedOf)
+			together, beside := "–", "–" // it may have failed, or there was no time for it
+			if took, ok := l.median(togetherName, returnedOf); ok {
+				together, beside = number(took), number(ours/took)
+			}
 			used, _ := l.median(objvolName, wholeCPU)
 			mounts, sends := l.mounts(), l.sends()
-			cells := []string{l.name}
-			for _, v := range []float64{mounts, sends, b.seconds} {
-				cells = append(cells, number(v))
-			}
-			cells = append(cells, b.by)
-			for _, v := range []float64{together, ours, ours / b.seconds, ours / together, used, used / (mounts + sends)} {
-				cells = append(cells, number(v))
-			}
-			writeLine(w, cells)
+			writeLine(w, []string{
+				l.name, number(mounts), number(sends), number(b.seconds), b.by, together,
+				number(ours), number(ours / b.seconds), beside, number(used), number(used / (mounts + sends)),
+			})
 		}
 	}
 }

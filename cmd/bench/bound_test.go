@@ -116,12 +116,18 @@ func TestBoundsTable(t *testing.T) {
 		}
 		res.add(0, side, m)
 	}
+	alone := newResult(row{name: "not at once", phases: res.row.phases})
+	alone.processors = 2
+	for _, side := range []string{floorName, clientName, objvolName} {
+		alone.sides[0][side] = res.sides[0][side]
+	}
 	var out strings.Builder
-	writeBounds(&out, []result{res})
+	writeBounds(&out, []result{res, alone})
 	writeSpent(&out, []result{res})
 	want := `| seconds | CPU: program + fuse | CPU: client + store | bound | by | side by side | objvol | / bound | / side by side | objvol's CPU | / CPU of both |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 | work | 2.00 | 4.00 | 3.00 | CPU | 3.20 | 4.00 | 1.33 | 1.25 | 8.00 | 1.33 |
+| not at once | 2.00 | 4.00 | 3.00 | CPU | – | 4.00 | 1.33 | – | 8.00 | 1.33 |
 | CPU | program + fuse | client + store | program + objvol + store + others | idle | stolen |
 | --- | ---: | ---: | ---: | ---: | ---: |
 | work | 0.50 + 1.50 | 1.00 + 3.00 | 1.00 + 3.00 + 4.00 + 1.00 | 17 % | 8 % |

@@ -190,10 +190,7 @@ func TestPeersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for pid := range strings.Lines(string(started)) {
-		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(pid) + "/comm")
-		if err == nil && strings.TrimSpace(string(stat)) == "sleep" {
-			t.Errorf("process %s is left", pid)
-		}
+		wantNoSleeper(t, pid)
 	}
 }
 

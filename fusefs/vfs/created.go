@@ -24,8 +24,8 @@ type makers struct {
 	small map[uint32]struct{}
 }
 
-// mayBeLarge reports whether a file that a thread creates is to be passed. The next is not,
-// unless this one is found to be large (made).
+// mayBeLarge reports whether a file that a thread creates is to be passed, or to be written past
+// the kernel's pages (past.go). The next is not, unless this one is found to be large (made).
 func (m *makers) mayBeLarge(thread uint32) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

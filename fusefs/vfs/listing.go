@@ -354,7 +354,8 @@ func (s *scan) enterKnown(c *change, f found, n index.Inode, k index.Key) error 
 func (s *scan) enterOther(c *change, f found, n index.Inode, again bool) error {
 	name := f.entry.Name
 	if !f.entry.Dir {
-		if s.covered[name] = f; !again {
+		s.covered[name] = f
+		if !again {
 			delete(s.seen, name)
 		}
 		return nil

@@ -106,15 +106,15 @@ func (n *node) beginPast(off, length int64) {
 	n.over = append(n.over, extent.Range{Off: off, End: off + length})
 }
 
-// keepPast puts what such writes have written into pages that are older. The caller
-// holds mu.
-func (n *node) keepPast(f io.ReaderAt, off int64, page []byte) error {
+// keepPast puts what such writes have written into pages that are older, as far as it was not
+// cut off since: the file has size bytes, or was cut and is longer again. The caller holds mu.
+func (n *node) keepPast(f io.ReaderAt, size, off int64, page []byte) error {
 	for _, r := range n.over {
-		from, to := max(r.Off, off), min(r.End, off+int64(len(page)))
+		from, to := max(r.Off, off), min(r.End, off+int64(len(page)), size)
 		if from >= to {
 			continue
 		}
-		if _, err := f.ReadAt(page[from-off:to-off], from); err != nil {
+		if _, err := f.ReadAt(page[from-off:to-off], from); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 	}

@@ -159,6 +159,34 @@ func TestStoreBesideWhatIsWrittenPast(t *testing.T) {
 	v.Release(w)
 }
 
+// TestStoreAfterACut: what a write has written and a truncation has cut off since does not come
+// back in place of what is stored.
+func TestStoreAfterACut(t *testing.T) {
+	v := mediating(t)
+	w, _ := v.create("f", 1, syscall.O_WRONLY)
+	ino, m := v.ino("f"), handles.Add(2)
+	_, err := v.Open(t.Context(), ino, syscall.O_RDWR, m)
+	want(t, err)
+	cut := int64(1)
+	v.SetNotifier(&storing{store: func() {
+		_, _, err := v.SetAttr(t.Context(), ino, vfs.SetAttr{Size: &cut}, root)
+		want(t, err)
+		_, err = v.Store(t.Context(), m, 0, []byte("st"))
+		want(t, err)
+	}})
+	_, err = v.Write(t.Context(), w, 0, []byte("past"))
+	want(t, err)
+	got := make([]byte, 10)
+	n, err := v.Read(t.Context(), m, 0, got)
+	if want(t, err); string(got[:n]) != "pt" {
+		t.Errorf("it holds %q", got[:n])
+	}
+	_, err = v.Store(t.Context(), m, 0, []byte("stored"))
+	want(t, err)
+	v.Release(m)
+	v.Release(w)
+}
+
 // TestCapabilityOfWhatIsWrittenPast: the kernel leaves it to us then.
 func TestCapabilityOfWhatIsWrittenPast(t *testing.T) {
 	const capability = "security.capability"

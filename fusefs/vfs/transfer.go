@@ -105,8 +105,8 @@ func (ts *transfers) needs(t *transfer, until int64) {
 	t.need = max(t.need, min(until, t.End))
 }
 
-// holds has a transfer go on to its end, whoever leaves it.
-func (ts *transfers) holds(t *transfer) {
+// pin has a transfer go on to its end, whoever leaves it.
+func (ts *transfers) pin(t *transfer) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	t.users++

@@ -70,7 +70,7 @@ func (fs *FS) transferScattered(nd *node, gen uint64, c index.Content, want, r e
 	}
 	nd.scattered.pay()
 	if more != r {
-		nd.transfers.holds(t)
+		nd.transfers.pin(t)
 	}
 	fs.start(nd, t, done)
 	return t

@@ -92,7 +92,7 @@ func (fs *FS) write(nd *node, off int64, data []byte, past, stored bool) (int, e
 	}
 	defer done()
 	if stored {
-		if err := nd.keepPast(f, off, data); err != nil {
+		if err := nd.keepPast(f, n.Size, off, data); err != nil {
 			return 0, err
 		}
 	}
