@@ -70,7 +70,7 @@ func (fs *FS) readable(ctx context.Context, ino Ino) (*flight, error) {
 		return nil, err
 	}
 	fs.peeks.entered(ino)
-	f := fs.listing(ino)
+	f := fs.listing(ino, forNames)
 	came, over := f.next(fs)
 	if !over {
 		if err := f.wait(ctx, came); err != nil {

@@ -78,7 +78,7 @@ func (fs *FS) fresh(ctx context.Context, ino Ino) (index.Inode, error) {
 	}
 	fs.peeks.entered(ino)
 	if !n.Dir.Listed {
-		if err := fs.await(ctx, fs.listing(ino), listTime); err != nil {
+		if err := fs.await(ctx, fs.listing(ino, forNames), listTime); err != nil {
 			return n, err
 		}
 		n, err = fs.Index.Inode(ino)
@@ -94,7 +94,7 @@ func (fs *FS) young(ctx context.Context, n index.Inode) (index.Inode, error) {
 	if age <= life/2 {
 		return n, nil
 	}
-	f := fs.listing(n.Ino)
+	f := fs.listing(n.Ino, forNames)
 	if age <= life {
 		return n, nil
 	}
@@ -126,19 +126,24 @@ func (f *flight) onlyPeek(fs *FS) bool {
 	return f.peek
 }
 
-// listing starts the listing of a directory, or joins the one under way.
-func (fs *FS) listing(dir Ino) *flight { return fs.listingOf(dir, flight{}) }
+// purpose is what somebody wants the listing of a directory for.
+type purpose uint8
 
-// listingOf is listing; a peek wants the first page, if that is all there is, and a look wants
-// names soon.
-func (fs *FS) listingOf(dir Ino, like flight) *flight {
+const (
+	forNames purpose = iota // all of them
+	forName                 // one, soon
+	forPeek                 // the first page, if that is all there is
+)
+
+// listing starts the listing of a directory, or joins the one under way.
+func (fs *FS) listing(dir Ino, what purpose) *flight {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f, ok := fs.listings[dir]; ok {
-		f.peek = f.peek && like.peek
+		f.peek = f.peek && what == forPeek
 		return f
 	}
-	f := &flight{done: make(chan struct{}), came: make(chan struct{}), peek: like.peek, look: like.look, began: time.Now()}
+	f := &flight{done: make(chan struct{}), came: make(chan struct{}), peek: what == forPeek, look: what == forName, began: time.Now()}
 	if fs.closed {
 		f.err = ErrInterrupted
 		close(f.done)
@@ -198,7 +203,7 @@ func (fs *FS) resolve(ctx context.Context, parent Ino, name string) (dir, n inde
 	}
 	// One look at one name does not wait for the listing of a large directory
 	// (hard-cases 15); it goes on behind.
-	f := fs.listingOf(parent, flight{look: true})
+	f := fs.listing(parent, forName)
 	probed := make(chan error, 1)
 	if !fs.begin() {
 		return dir, n, ErrInterrupted

@@ -70,7 +70,7 @@ func (fs *FS) lookInto(ctx context.Context, n index.Inode) {
 		return
 	}
 	// If this fails, whoever asks for the attributes finds out.
-	_ = fs.await(ctx, fs.listingOf(n.Ino, flight{peek: true}), lookTime)
+	_ = fs.await(ctx, fs.listing(n.Ino, forPeek), lookTime)
 }
 
 // worth reports whether the first page of a listing is all of it, and has something that

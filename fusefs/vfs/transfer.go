@@ -180,13 +180,7 @@ func (ts *transfers) end(t *transfer, err error) {
 // under way or a new one. It outlives a reader that is interrupted if others use it. The
 // caller leaves it.
 func (fs *FS) transfer(nd *node, gen uint64, want, more extent.Range) *transfer {
-	t, start := nd.transfers.claim(want, more, gen)
-	// Noted before it runs: what arrives before that is not recorded until more does, and a
-	// body may stand still.
-	nd.transfers.needs(t, want.End)
-	if start {
-		fs.start(nd, t, func() {})
-	}
+	t, _ := fs.bring(nd, gen, want, more, want.End, func() {})
 	return t
 }
 
@@ -197,13 +191,23 @@ func (fs *FS) transferAhead(nd *node, gen uint64, r extent.Range) *transfer {
 		fs.aheads.Add(-1)
 		return nil
 	}
-	t, start := nd.transfers.claim(r, r, gen)
-	if start {
-		fs.start(nd, t, func() { fs.aheads.Add(-1) })
-	} else {
-		fs.aheads.Add(-1)
-	}
+	t, _ := fs.bring(nd, gen, r, r, 0, func() { fs.aheads.Add(-1) })
 	return t
+}
+
+// bring is transfer for one who waits for what is below an offset, and calls done when a new
+// transfer has ended, or at once where one was under way.
+func (fs *FS) bring(nd *node, gen uint64, want, more extent.Range, until int64, done func()) (t *transfer, started bool) {
+	t, started = nd.transfers.claim(want, more, gen)
+	// Noted before it runs: what arrives before that is not recorded until more does, and a
+	// body may stand still.
+	nd.transfers.needs(t, until)
+	if !started {
+		done()
+		return t, false
+	}
+	fs.start(nd, t, done)
+	return t, true
 }
 
 // start runs a transfer behind the caller.

@@ -62,17 +62,14 @@ func wide(requests, absent int64) int64 {
 // worth it, what is absent behind.
 func (fs *FS) transferScattered(nd *node, gen uint64, c index.Content, want, r extent.Range) *transfer {
 	more, done := fs.widen(nd, c, r)
-	t, start := nd.transfers.claim(want, more, gen)
-	nd.transfers.needs(t, want.End)
-	if !start {
-		done()
+	t, started := fs.bring(nd, gen, want, more, want.End, done)
+	if !started {
 		return t
 	}
 	nd.scattered.pay()
 	if more != r {
 		nd.transfers.pin(t)
 	}
-	fs.start(nd, t, done)
 	return t
 }
 
