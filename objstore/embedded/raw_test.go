@@ -5,6 +5,7 @@ package embedded_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -23,7 +24,21 @@ type raw struct {
 	http.Client
 
 	server *embedded.Server
-	dials  atomic.Int64
+	ended  atomic.Int64 // connections that the server has ended, or has said it would
+}
+
+// conn is a connection that counts its end if that comes from the server.
+type conn struct {
+	net.Conn
+	ended *atomic.Int64
+}
+
+func (c conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		c.ended.Add(1)
+	}
+	return n, err
 }
 
 func newRaw(t *testing.T, s *embedded.Server, connections int) *raw {
@@ -33,8 +48,11 @@ func newRaw(t *testing.T, s *embedded.Server, connections int) *raw {
 		MaxConnsPerHost:     connections,
 		MaxIdleConnsPerHost: connections,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			r.dials.Add(1)
-			return new(net.Dialer).DialContext(ctx, "unix", s.Socket())
+			c, err := new(net.Dialer).DialContext(ctx, "unix", s.Socket())
+			if err != nil {
+				return nil, err
+			}
+			return conn{c, &r.ended}, nil
 		},
 	}
 	r.Transport = transport
@@ -67,6 +85,9 @@ func (r *raw) do(req *http.Request) (status int, body []byte, err error) {
 	resp, err := r.Do(req)
 	if err != nil {
 		return 0, nil, err
+	}
+	if resp.Close {
+		r.ended.Add(1)
 	}
 	body, err = io.ReadAll(resp.Body)
 	if cerr := resp.Body.Close(); err == nil {

@@ -65,8 +65,9 @@ func TestRefusedPutsLeaveTheirConnectionsUsable(t *testing.T) {
 	if got := r.must(t, http.MethodGet, "/volumes/taken", nil, nil); string(got) != "first" {
 		t.Errorf("the object is %q", got)
 	}
-	if n := r.dials.Load(); n > connections {
-		t.Errorf("%d connections were made instead of %d: some were not kept", n, connections)
+	// The client ends one itself if it does not learn within 50 ms of an answer that its body has gone.
+	if n := r.ended.Load(); n > 0 {
+		t.Errorf("the server has ended %d connections", n)
 	}
 }
 
