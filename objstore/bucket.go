@@ -37,7 +37,7 @@ type Bucket interface {
 	// Errors: ErrPreconditionFailed, ErrNotFound (with IfMatch, key absent).
 	Delete(ctx context.Context, key string, cond Condition) error
 
-	// DeleteMany removes at most MaxDeletes objects of different keys in one request, each
+	// DeleteMany removes at most MaxDeletes objects of different keys in few requests, each
 	// under the terms of Delete. The answer has an entry for each of the batch: nil if the object was removed, otherwise
 	// an OpError with its key.
 	//

@@ -42,7 +42,7 @@ func (w *Writeback) together(tx *index.Tx, s Step) bool {
 }
 
 // deleteMany does the next step of many keys that nobody wants: those that can be deleted
-// go in one request.
+// go together.
 func (w *Writeback) deleteMany(keys []task) {
 	var jobs []*job
 	for some := range slices.Chunk(keys, keysAtOnce) {

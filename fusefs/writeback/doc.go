@@ -37,7 +37,7 @@
 //     being deleted it is given back without our attributes.
 //   - A key rests after a delete whose answer was lost, where the store does not condition
 //     deletes, and so do all keys to be deleted after a start (hard-cases 7).
-//   - Keys to be deleted wait a moment for each other and go in one request, where the store
+//   - Keys to be deleted wait a moment for each other and go together, where the store
 //     takes many (gather.go). Each is planned as if it went alone.
 //
 // # Writing

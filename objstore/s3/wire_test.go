@@ -652,6 +652,54 @@ func TestDeleteMany(t *testing.T) {
 	}
 }
 
+// TestDeletesGoAtOnce: a large batch goes in several requests, none of which waits for another
+// one, and each answer is told of its own keys.
+func TestDeletesGoAtOnce(t *testing.T) {
+	for keys, requests := range map[int]int{1: 1, 2*deletesLeast - 1: 1, 2*deletesLeast + 1: 2, objstore.MaxDeletes: deletesAtOnce} {
+		t.Run(strconv.Itoa(keys), func(t *testing.T) {
+			var mu sync.Mutex
+			sent := map[string]int{} // key -> how often
+			refused := map[string]bool{}
+			all := make(chan struct{}) // closed when all requests have come
+			b := fake(t, func(w http.ResponseWriter, r *http.Request) {
+				var what deleteRequest
+				if err := xml.NewDecoder(r.Body).Decode(&what); err != nil {
+					t.Error(err)
+				}
+				last := what.Object[len(what.Object)-1].Key
+				mu.Lock()
+				for _, o := range what.Object {
+					sent[o.Key]++
+				}
+				refused[last] = true
+				if len(refused) == requests {
+					close(all)
+				}
+				mu.Unlock()
+				select {
+				case <-all:
+				case <-time.After(10 * time.Second):
+					t.Error("the others wait for the first")
+				}
+				_, _ = io.WriteString(w, "<DeleteResult><Error><Key>"+last+"</Key><Code>InternalError</Code></Error></DeleteResult>")
+			}).WithCapabilities(objstore.Capabilities{BatchDelete: true, ConditionalDelete: true})
+			batch := make([]objstore.Doomed, keys)
+			for i := range batch {
+				batch[i] = objstore.Doomed{Key: strconv.Itoa(i), IfMatch: "1"}
+			}
+			errs := b.DeleteMany(t.Context(), batch)
+			for i, d := range batch {
+				if sent[d.Key] != 1 || errors.Is(errs[i], objstore.ErrUnavailable) != refused[d.Key] {
+					t.Errorf("key %d was sent %d times, refused: %v, error %v", i, sent[d.Key], refused[d.Key], errs[i])
+				}
+			}
+			if len(refused) != requests {
+				t.Errorf("%d requests, want %d", len(refused), requests)
+			}
+		})
+	}
+}
+
 // TestSetAttributes: what is sent, and what an answer means.
 func TestSetAttributes(t *testing.T) {
 	const refusal = "<Error><Code>%s</Code><Message>%s</Message></Error>"
