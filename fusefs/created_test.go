@@ -43,3 +43,16 @@ func TestCreatedFiles(t *testing.T) {
 		t.Errorf("the object has %d bytes, %.3q", len(got), got)
 	}
 }
+
+// TestWrittenPast: a file that is likely to become large is written past the kernel's pages,
+// where that is safe, and read from us.
+func TestWrittenPast(t *testing.T) {
+	fs, _ := volumeIn(t, memory.New(memory.Options{}), t.TempDir(), func(c *vfs.Config) { c.PassthroughMin = 2 * large })
+	counts := newCounter()
+	s := mounted(t, fs, fusefs.Options{Observer: counts})
+	mounttest.Run(t, s.Dir(), "write g")
+	mounttest.Run(t, s.Dir(), "read g")
+	if past := counts.get("read") > 0; past != fusefs.DropWaits(s) {
+		t.Errorf("written past the pages: %v; the kernel waits for them: %v", past, !past)
+	}
+}

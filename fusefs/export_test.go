@@ -20,6 +20,9 @@ func InitFlags(request, reply []byte) (offered, agreed uint64) {
 	return offeredFlags(request), agreed
 }
 
+// DropWaits reports whether the kernel waits for what was stored into the pages that it drops.
+func DropWaits(s *Session) bool { return offeredMinor(s.initRequest) >= minorDropWaits }
+
 // PipesOf returns how many pipes a session keeps: some after replies went through them.
 func PipesOf(s *Session) int {
 	s.pipes.mu.Lock()

@@ -99,6 +99,7 @@ var steps = mounttest.Cases{
 	"passed: pages":         pagesOfBefore,
 	"read a pattern":        readPattern,
 	"read f":                readF,
+	"read g":                readG,
 	"write and hold":        writeAndHold,
 	"write synced":          writeSynced,
 	"write g":               writeG,

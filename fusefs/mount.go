@@ -179,6 +179,9 @@ func (s *Session) begin(fs *vfs.FS) error {
 	if offered&fuse.CAP_PASSTHROUGH != 0 {
 		fs.SetPasser(&backing{device: s.device, log: s.log})
 	}
+	if offeredMinor(s.initRequest) >= minorDropWaits {
+		fs.AllowPast()
+	}
 	s.start()
 	return nil
 }
@@ -195,6 +198,15 @@ func offeredFlags(request []byte) uint64 {
 		flags |= uint64(binary.NativeEndian.Uint32(request[high:])) << 32
 	}
 	return flags
+}
+
+// offeredMinor reads from its INIT request which version of the protocol the kernel speaks.
+func offeredMinor(request []byte) uint32 {
+	const at = unsafe.Offsetof(fuse.InitIn{}.Minor)
+	if uintptr(len(request)) < at+4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(request[at:])
 }
 
 // identity tells one mount from every other. Device numbers are used again; so are the

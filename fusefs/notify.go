@@ -24,6 +24,11 @@ type notifier struct {
 	log     *slog.Logger
 }
 
+// minorDropWaits is the minor version of the protocol (Linux 6.16) from which on a kernel that
+// is told to drop a page waits for what was stored into it. Before that it wrote copies back:
+// the page counted as clean and was dropped while its copy was on its way.
+const minorDropWaits = 44
+
 var _ vfs.Notifier = (*notifier)(nil)
 
 func (n *notifier) EntryChanged(parent vfs.Ino, name string) {

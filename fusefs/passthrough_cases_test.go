@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -233,6 +234,10 @@ func step(dir, done, next string) error {
 func readF(dir string) error {
 	_, err := os.ReadFile(filepath.Join(dir, "f"))
 	return err
+}
+
+func readG(dir string) error {
+	return holds(filepath.Join(dir, "g"), strings.Repeat("g", large))
 }
 
 // changeALittle adds one to a byte in the middle of a large file, and one to the last after

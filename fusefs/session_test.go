@@ -62,8 +62,11 @@ func TestReplyHasRoom(t *testing.T) {
 	}
 }
 
-func TestOfferedFlags(t *testing.T) {
-	in := wire(fuse.InitIn{Flags: 1, Flags2: 2}, 26)
+func TestOffered(t *testing.T) {
+	in := wire(fuse.InitIn{Minor: 44, Flags: 1, Flags2: 2}, 26)
+	if got, none := offeredMinor(in), offeredMinor(in[:44]); got != 44 || none != 0 {
+		t.Errorf("version %d, cut short %d", got, none)
+	}
 	if got := offeredFlags(in); got != 2<<32|1 {
 		t.Errorf("got %x", got)
 	}

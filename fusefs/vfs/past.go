@@ -21,15 +21,19 @@ import (
 // again before it is answered. So each read, and each look at a mapping, that begins after a
 // write(2) has returned sees what that has written. A page that is dropped then may have been
 // stored into through a mapping, and comes to us first: of it the bytes that the write has
-// written stay as they are.
+// written stay as they are. A kernel that does not wait for it writes no file so (AllowPast).
 
 const writeOnly = 0o1 // of open(2)'s flags
+
+// AllowPast lets files be written past the kernel's pages from now on: PagesChanged returns
+// when what was stored into the pages has come.
+func (fs *FS) AllowPast() { fs.mayPast.Store(true) }
 
 // goesPast reports whether a handle is to write past the kernel's pages. The inode is as it
 // was before it was opened. A handle that may read is not: its reads, and its mappings, would
 // do without pages too. The caller holds h.node.mu.
 func (fs *FS) goesPast(h *handle, n index.Inode, flags uint32) bool {
-	if flags&accessMode != writeOnly || flags&(openSynced|openDirect) != 0 || !isRegular(n) || !fs.canPass() {
+	if flags&accessMode != writeOnly || flags&(openSynced|openDirect) != 0 || !isRegular(n) || !fs.canPass() || !fs.mayPast.Load() {
 		return false
 	}
 	if flags&openTrunc != 0 && n.Size >= fs.PassthroughMin {

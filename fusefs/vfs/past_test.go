@@ -39,6 +39,7 @@ func (n *told) take() []string {
 func mediating(t *testing.T) *volume {
 	t.Helper()
 	v, _ := passing(t, bucketOf(t, memory.Options{}), func(c *vfs.Config) { c.CreatedRoom = 0 })
+	v.AllowPast()
 	return v
 }
 
@@ -77,8 +78,13 @@ func TestPast(t *testing.T) {
 		v.Release(fh)
 	}
 	off := open(t, bucketOf(t, memory.Options{}), t.TempDir(), func(*vfs.Config) {})
+	off.AllowPast()
 	if _, r := off.create("f", 1, syscall.O_WRONLY); r.Direct {
 		t.Error("past pages that the next open would need")
+	}
+	old, _ := passing(t, bucketOf(t, memory.Options{}), func(c *vfs.Config) { c.CreatedRoom = 0 })
+	if _, r := old.create("f", 1, syscall.O_WRONLY); r.Direct {
+		t.Error("past pages for which the kernel does not wait")
 	}
 }
 

@@ -109,6 +109,6 @@ type Notifier interface {
 	InodeChanged(ino Ino)
 	// PagesChanged drops an inode's attributes, also those that it is about to be told, and
 	// its cached pages of n bytes from off; none if that is negative. It waits for reads of
-	// them that are under way.
+	// them that are under way, and with AllowPast for what was stored into them.
 	PagesChanged(ino Ino, off, n int64)
 }

@@ -106,7 +106,8 @@ type FS struct {
 	neighbours chan struct{} // bounds the files under way that nobody asked for yet
 	summing    chan struct{} // holds a place for the one file that is summed behind its landing
 
-	pasts        atomic.Int32 // handles that write past the kernel's pages
+	mayPast      atomic.Bool  // files may be written past the kernel's pages
+	pasts        atomic.Int32 // handles that write so
 	aheads       atomic.Int64 // transfers under way that nobody waits for yet
 	gathered     atomic.Int64 // bytes of transfers that are in memory
 	wides        atomic.Int64 // transfers under way that bring more than a scattered read asked for
