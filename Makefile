@@ -111,7 +111,7 @@ bench-full: measure ## the same with the rows that take long, and what make peer
 
 .PHONY: peers
 peers: setup ## rclone for bench-full, into .tools/bin; geesefs, goofys, juicefs and s3fs are taken from the PATH
-	GOBIN=$(CURDIR)/.tools/bin CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' github.com/rclone/rclone@v1.75.1
+	GOBIN=$(CURDIR)/.tools/bin CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' github.com/rclone/rclone@v1.76.0
 
 .PHONY: measure
 measure: setup minio # ROWS selects rows by name, PEERS other filesystems (^$$ is none); only tables go to stdout
