@@ -35,11 +35,7 @@ func (w *Writeback) delete(j *job) error {
 		w.Log.Info("an object changed before it was to be deleted: it stays", "key", j.Key)
 		return w.gone(j, true)
 	}
-	if !objstore.Refused(err) && !w.Bucket.Capabilities().ConditionalDelete {
-		// It may still be executed until it expires; nothing else happens to the key
-		// before (hard-cases 7).
-		j.rest = objstore.DeleteExpiry
-	}
+	w.mayBeLate(j, err, objstore.DeleteExpiry)
 	return err
 }
 

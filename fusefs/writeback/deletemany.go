@@ -19,15 +19,6 @@ const (
 	batchTime = time.Minute
 )
 
-// deleteRest is how long a key rests whose delete may still be executed by a store that
-// does not condition it (hard-cases 7).
-func (w *Writeback) deleteRest() time.Duration {
-	if w.Bucket.Capabilities().BatchDelete {
-		return objstore.BatchExpiry
-	}
-	return objstore.DeleteExpiry
-}
-
 // together reports whether what is planned for a key can be done with others.
 func (w *Writeback) together(tx *index.Tx, s Step) bool {
 	switch s.Action {
@@ -104,9 +95,7 @@ func (w *Writeback) endMany(jobs []*job, errs []error) {
 			case errs[i] == nil:
 				w.pulse.beat()
 			case !errors.Is(errs[i], objstore.ErrNotFound):
-				if !objstore.Refused(errs[i]) && !w.Bucket.Capabilities().ConditionalDelete {
-					j.rest = objstore.BatchExpiry
-				}
+				w.mayBeLate(j, errs[i], objstore.BatchExpiry)
 				failed[j.task] = errs[i]
 				j.free(w)
 				continue

@@ -429,6 +429,40 @@ func TestLateDelete(t *testing.T) {
 	}
 }
 
+// A process that knows of no delete without an answer leaves none to the next: a key that waits
+// to be deleted need not rest. After one that does not know it rests, also in later ones.
+func TestNoLateDelete(t *testing.T) {
+	const stops, never = 2, 2
+	for lostBefore := range never + 1 { // so many stops the answer of a delete is lost
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			b := memory.New(memory.Options{Without: objstore.Capabilities{ConditionalDelete: true, BatchDelete: true}})
+			bubble(t, b, func(v *volume) {
+				v.write("a", "first")
+				v.drain()
+				v.unlink("a")
+				for stop := range stops {
+					if stop == lostBefore {
+						b.Inject(memory.Fault{Op: objstore.OpDelete, Key: "v/a", Err: objstore.ErrUnavailable})
+						time.Sleep(200 * time.Millisecond)
+					}
+					v.close()
+					v.open()
+				}
+				begun := time.Now()
+				v.drain()
+				took := time.Since(begun)
+				if rested := took >= objstore.DeleteExpiry; rested != (lostBefore < never) {
+					t.Errorf("lost before stop %d: it was deleted %v after the last", lostBefore, took)
+				}
+				if _, there := b.Snapshot()["v/a"]; there {
+					t.Error("it is there still")
+				}
+			})
+		})
+	}
+}
+
 // A late write of ours that meets our next one is no conflict.
 func TestLateWrite(t *testing.T) {
 	t.Parallel()

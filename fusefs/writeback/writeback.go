@@ -54,6 +54,8 @@ type Writeback struct {
 	sendsWhole atomic.Bool
 	// setsNone: it has refused attributes without the bytes.
 	setsNone atomic.Bool
+	// answered: no delete may be executed late, of this process or of one before.
+	answered atomic.Bool
 	late     *time.Timer // of the look for leftovers that come late
 	watch    watchers
 	pulse    pulse
@@ -87,11 +89,8 @@ func (w *Writeback) Start() error {
 	if w.Bucket.Capabilities().BatchDelete {
 		w.sched.together(objstore.MaxDeletes)
 	}
-	if !w.Bucket.Capabilities().ConditionalDelete {
-		// A delete that was under way when the process ended may still be executed.
-		if err := w.Index.Doomed(func(key string) bool { w.sched.rest(key, w.deleteRest()); return true }); err != nil {
-			return fmt.Errorf("read the queue: %w", err)
-		}
+	if err := w.restDoomed(); err != nil {
+		return fmt.Errorf("read the queue: %w", err)
 	}
 	if w.Bucket.Capabilities().SetAttributes {
 		if err := w.restAll(); err != nil {
@@ -126,6 +125,7 @@ func (w *Writeback) Close() {
 	w.cancel()
 	w.done.Wait()
 	w.late.Stop()
+	w.leaveDoomed()
 }
 
 // Dirty tells that an inode was marked dirty in the index; it is looked at after settle.
