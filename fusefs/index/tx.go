@@ -171,7 +171,9 @@ func (o *overlay) list(tag byte, ino Ino) ([]string, error) {
 func (tx *Tx) begin() {
 	s := tx.index.store
 	for _, w := range tx.written {
-		s.recent.begin(s.number, w.key)
+		if isRead(w.key[0]) {
+			s.recent.begin(s.number, w.key)
+		}
 	}
 	for l := range tx.listed {
 		s.recent.begin(s.number, inoKey(l.tag, l.ino))
@@ -181,7 +183,9 @@ func (tx *Tx) begin() {
 func (tx *Tx) end(committed bool) {
 	s := tx.index.store
 	for _, w := range tx.written {
-		s.recent.end(s.number, w.key, w.value, committed && w.keep)
+		if isRead(w.key[0]) {
+			s.recent.end(s.number, w.key, w.value, committed && w.keep)
+		}
 	}
 	for l, list := range tx.listed {
 		s.recent.end(s.number, inoKey(l.tag, l.ino), appendList(nil, list.all), committed && !list.long)
@@ -199,6 +203,9 @@ func (tx *Tx) end(committed bool) {
 
 // put writes a record. It keeps the value.
 func (tx *Tx) put(key, value []byte) error { return tx.write(key, value, isKept(key[0])) }
+
+// isRead tells what is read one by one: the others are walked, or read as a list.
+func isRead(tag byte) bool { return tag != tagOrder && tag != tagBack && tag != tagMember }
 
 // isKept tells what is read again soon after it was written.
 func isKept(tag byte) bool {
@@ -356,14 +363,21 @@ func (tx *Tx) PutInode(n Inode) error {
 // DeleteInode deletes an inode and the records of its content. Its names and its place in
 // the queues are the caller's to remove.
 func (tx *Tx) DeleteInode(ino Ino) error {
-	return errors.Join(
-		tx.Ungroup(ino),
-		tx.drop(inoKey(tagInode, ino)),
-		tx.drop(inoKey(tagContent, ino)),
-		tx.drop(inoKey(tagPassed, ino)),
-		tx.drop(inoKey(tagSums, ino)),
-		tx.drop(inoKey(tagSubdirs, ino)),
-		tx.drop(inoKey(tagOrphan, ino)))
+	n, err := tx.own(ino)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	err = errors.Join(tx.Ungroup(ino), tx.drop(inoKey(tagInode, ino)), tx.clear(inoKey(tagContent, ino)))
+	if n.Nlink == 0 {
+		err = errors.Join(err, tx.clear(inoKey(tagOrphan, ino)))
+	}
+	if n.Of != 0 {
+		return err // what follows only its inode has
+	}
+	return errors.Join(err,
+		tx.clear(inoKey(tagPassed, ino)),
+		tx.clear(inoKey(tagSums, ino)),
+		tx.clear(inoKey(tagSubdirs, ino)))
 }
 
 // Enter makes name in parent stand for ino, which is in the index already. A new name comes last in the directory. One

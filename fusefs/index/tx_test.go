@@ -382,3 +382,45 @@ func TestMeta(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// Of a deleted inode no record stays, whether or not it was known which there were.
+func TestDeletedInodeLeavesNothing(t *testing.T) {
+	x := openTest(t)
+	inodes := []Inode{
+		{Ino: 10, Nlink: 1, Mode: 0o100644},
+		{Ino: 11, Nlink: 0, Mode: 0o100644},
+		{Ino: 12, Nlink: 2, Mode: 0o40755, Dir: &Dir{}},
+		{Ino: 13, Nlink: 1, Mode: 0o100644, Link: "group", Record: 14},
+		{Ino: 14, Nlink: 1, Of: 13},
+		{Ino: 15, Nlink: 0, Of: 13},
+	}
+	for _, known := range []bool{false, true} {
+		update(t, x, func(tx *Tx) error {
+			var err error
+			for _, n := range inodes {
+				err = errors.Join(err, tx.PutInode(n), tx.PutContent(n.Ino, Content{BaseLen: 1}))
+				if n.Dir == nil && n.Of == 0 {
+					err = errors.Join(err, tx.PutPassed(n.Ino, Passed{}), tx.PutSums(n.Ino, Sums{}))
+				}
+			}
+			return errors.Join(err, tx.Enter(12, "sub", 12), tx.Remove(12, "sub"))
+		})
+		if !known {
+			x.store.recent.forget(x.store.number)
+		}
+		update(t, x, func(tx *Tx) error {
+			var err error
+			for _, n := range inodes {
+				err = errors.Join(err, tx.DeleteInode(n.Ino))
+			}
+			return err
+		})
+		err := x.walk([]byte{tagAbout + 1}, nil, func(key, _ []byte) (bool, error) {
+			t.Errorf("known: %t: %q is left", known, key)
+			return true, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
