@@ -34,8 +34,11 @@ func (fs *FS) settle(nd *node, p *passed) error {
 		}
 		if !alone {
 			fs.set(func() {
-				p.pause = min(max(2*p.pause, restLook), lookMost)
-				p.next = time.Now().Add(p.pause)
+				// A drain's look, before it is due, says nothing of how often there is a change.
+				if now := time.Now(); p.pause == 0 || !now.Before(p.next) {
+					p.pause = min(max(2*p.pause, restLook), lookMost)
+					p.next = now.Add(p.pause)
+				}
 			})
 			return nil
 		}
