@@ -29,7 +29,7 @@ func requireRoot() error {
 	return nil
 }
 
-// newHost gathers what the volumes of a process share. Nothing is opened yet.
+// newHost gathers what the volumes of a process share, and prepares it for them. Nothing is opened yet.
 func newHost(stateDir string, log *slog.Logger) (*host, error) {
 	name, err := os.Hostname()
 	if err != nil {
@@ -38,6 +38,9 @@ func newHost(stateDir string, log *slog.Logger) (*host, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, err
+	}
+	if err := raiseFiles(); err != nil {
+		log.Warn("there may be too few open files", "err", err)
 	}
 	leaveGarbage()
 	return &host{

@@ -115,9 +115,6 @@ func mount(cmd *cobra.Command, c config, spec driver.Spec, dir string) (err erro
 	ctx, restore := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 	defer restore()
 	log := c.newLog(os.Stderr)
-	if err := raiseFiles(); err != nil {
-		log.Warn("there may be too few open files", "err", err)
-	}
 	h, err := newHost(c.StateDir, log)
 	if err != nil {
 		return err

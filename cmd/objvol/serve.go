@@ -64,9 +64,6 @@ func serve(ctx context.Context, c config, managed bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, socket.Close()) }()
-	if err := raiseFiles(); err != nil {
-		log.Warn("there may be too few open files", "err", err)
-	}
 	h, err := newHost(c.StateDir, log)
 	if err != nil {
 		return err

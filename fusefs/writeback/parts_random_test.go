@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -323,12 +322,7 @@ func TestRandomParts(t *testing.T) {
 	for seed := range uint64(80) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			r := rand.New(rand.NewPCG(seed, 22))
-			program := make([]byte, 300)
-			for i := range program {
-				program[i] = byte(r.IntN(256))
-			}
-			scribble(t, program)
+			scribble(t, randomProgram(seed, 22, 300))
 		})
 	}
 }

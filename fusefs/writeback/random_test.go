@@ -398,14 +398,19 @@ func TestRandom(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			r := rand.New(rand.NewPCG(seed, 8))
-			program := make([]byte, 400)
-			for i := range program {
-				program[i] = byte(r.IntN(256))
-			}
-			play(t, program)
+			play(t, randomProgram(seed, 8, 400))
 		})
 	}
+}
+
+// randomProgram draws so many bytes, others for each pair of seeds.
+func randomProgram(seed, more uint64, length int) []byte {
+	r := rand.New(rand.NewPCG(seed, more))
+	program := make([]byte, length)
+	for i := range program {
+		program[i] = byte(r.IntN(256))
+	}
+	return program
 }
 
 // FuzzPlanner searches for a program that loses something.
