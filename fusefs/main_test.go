@@ -49,6 +49,7 @@ var operations = mounttest.Cases{
 	"write and read":        writeAndRead,
 	"followed":              followed,
 	"followed all the time": followedAllTheTime,
+	"stored all the time":   storedAllTheTime,
 	"hard links":            hardLinks,
 	"refused":               refused,
 	"rename directory":      renameDirectory,

@@ -105,6 +105,24 @@ func followed(dir string) error {
 	return holds(path, string(all))
 }
 
+// allTheTime does each of some things over and over again, all side by side, until stop is
+// called.
+func allTheTime(things ...func(i int)) (stop func()) {
+	var over atomic.Bool
+	var all sync.WaitGroup
+	for _, do := range things {
+		all.Go(func() {
+			for i := 0; !over.Load(); i++ {
+				do(i)
+			}
+		})
+	}
+	return func() {
+		over.Store(true)
+		all.Wait()
+	}
+}
+
 // followedAllTheTime appends to a file that was large before, through a handle that was opened
 // for that alone, while others read its end, have it mapped and look at its size all the time:
 // what write(2) has written all of them show when it returns.
@@ -124,25 +142,12 @@ func followedAllTheTime(dir string) error {
 		return err
 	}
 	var end atomic.Int64
-	over := make(chan struct{})
-	var others sync.WaitGroup
 	page := make([]byte, 2*block)
-	for _, look := range []func(){ // for what the kernel remembers of it
-		func() { _, _ = r.ReadAt(page, max(0, end.Load()-block)) },
-		func() { _, _ = os.Stat(path) },
-		func() { _, _ = os.ReadDir(dir) },
-	} {
-		others.Go(func() {
-			for {
-				select {
-				case <-over:
-					return
-				default:
-					look()
-				}
-			}
-		})
-	}
+	stop := allTheTime( // for what the kernel remembers of it
+		func(int) { _, _ = r.ReadAt(page, max(0, end.Load()-block)) },
+		func(int) { _, _ = os.Stat(path) },
+		func(int) { _, _ = os.ReadDir(dir) },
+	)
 	check := func(i int, from int64, data []byte) error {
 		got := make([]byte, len(data))
 		if _, err := r.ReadAt(got, from); err != nil {
@@ -170,9 +175,49 @@ func followedAllTheTime(dir string) error {
 			break
 		}
 	}
-	close(over)
-	others.Wait()
+	stop()
 	return must(err, unix.Munmap(seen), r.Close(), w.Close())
+}
+
+// storedAllTheTime writes to a few pages through a handle that was opened for that alone, while
+// others store into the beginning of each through a mapping, and have that written back, all
+// the time: what write(2) has written stays.
+func storedAllTheTime(dir string) error {
+	const pages, begin, writes = 4, 64, 1000
+	path := filepath.Join(dir, "log")
+	if err := os.WriteFile(path, make([]byte, 2<<20), 0o644); err != nil {
+		return err
+	}
+	w, err1 := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	rw, err2 := os.OpenFile(path, os.O_RDWR, 0)
+	if err := must(err1, err2, w.Truncate(pages*block)); err != nil {
+		return err
+	}
+	stored, err := unix.Mmap(int(rw.Fd()), 0, pages*block, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	stop := allTheTime(
+		func(i int) { stored[i%pages*block+i%begin]++ },
+		func(int) { _ = unix.SyncFileRange(int(rw.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE) },
+	)
+	for i := range writes {
+		page := i % pages
+		data := bytes.Repeat([]byte{byte(1 + i%255)}, block-begin)
+		if _, err = w.WriteAt(data, int64(page*block+begin)); err != nil {
+			break
+		}
+		got := make([]byte, len(data))
+		if _, err = rw.ReadAt(got, int64(page*block+begin)); err != nil {
+			break
+		}
+		if !bytes.Equal(got, data) {
+			err = fmt.Errorf("write %d is undone: %d instead of %d", i, got[0], data[0])
+			break
+		}
+	}
+	stop()
+	return must(err, unix.Munmap(stored), rw.Close(), w.Close())
 }
 
 // copyProgram copies a program of this machine.

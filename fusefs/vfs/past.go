@@ -21,7 +21,8 @@ import (
 // again before it is answered. So each read, and each look at a mapping, that begins after a
 // write(2) has returned sees what that has written. A page that is dropped then may have been
 // stored into through a mapping, and comes to us first: of it the bytes that the write has
-// written stay as they are. A kernel that does not wait for it writes no file so (AllowPast).
+// written stay as they are. (Linux 6.18 drops them once more by itself, but after the answer.)
+// A kernel that does not wait for what was stored writes no file so (AllowPast).
 
 const writeOnly = 0o1 // of open(2)'s flags
 
