@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"objvol/fusefs/extent"
@@ -32,8 +33,12 @@ const (
 	flagBare
 )
 
+// numbersRoom is room for the numbers of most records, in bytes.
+const numbersRoom = 64
+
 // appendInode leaves out the number: it is in the key.
 func appendInode(b []byte, n *Inode) []byte {
+	b = slices.Grow(b, numbersRoom+len(n.Target)+len(n.Placed)+len(n.Sending)+len(n.Link))
 	b = append(b, inodeVersion)
 	for _, v := range [...]uint32{n.Mode, n.UID, n.GID, n.Rdev, n.Nlink} {
 		b = binary.AppendUvarint(b, uint64(v))
@@ -152,6 +157,7 @@ func appendKey(b []byte, k *Key) []byte {
 	if k.Bare {
 		flags |= flagBare
 	}
+	b = slices.Grow(b, numbersRoom+len(k.ETag)+len(k.Request)+len(k.Foreign.ContentType)+len(k.At.Name))
 	b = append(b, keyVersion, flags)
 	b = appendString(b, k.ETag)
 	b = appendTime(b, k.LastModified)

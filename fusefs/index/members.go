@@ -51,7 +51,7 @@ func (n Inode) stripped() Inode {
 // Members returns the members of an inode, ascending, the group's record included; none if
 // it has none.
 func (r reader) Members(ino Ino) ([]Ino, error) {
-	list, err := r.from.list(tagMember, ino)
+	list, err := r.list(tagMember, ino)
 	var members []Ino
 	for _, m := range list {
 		members = append(members, inoAt([]byte(m), 0))
@@ -96,7 +96,7 @@ func (tx *Tx) beginMembers(ino Ino) error {
 	}
 	at := listed{tagMember, ino}
 	if _, known := tx.listed[at]; !known {
-		tx.list(at, list{})
+		tx.relisted(at, list{})
 	}
 	return nil
 }

@@ -36,7 +36,6 @@ type Index struct {
 	reader
 
 	db      *pebble.DB
-	store   *store
 	fs      *walFS
 	failure *failure
 	id      string
@@ -96,8 +95,8 @@ func open(dir string, opts Options, disk vfs.FS, memTable uint64) (*Index, error
 		failure.end()
 		return nil, fmt.Errorf("index: open %s: %w", dir, err)
 	}
-	x.store = &store{db: x.db, recent: cache.recent, number: cache.indexes.Add(1)}
-	x.reader = reader{x.store, new(seen)}
+	committed := &store{db: x.db, recent: cache.recent, number: cache.indexes.Add(1)}
+	x.reader = reader{store: committed, seen: new(seen)}
 	if err := x.begin(); err != nil {
 		return nil, fmt.Errorf("index: open %s: %w", dir, errors.Join(err, x.Close()))
 	}

@@ -15,38 +15,54 @@ var ErrNotFound = errors.New("not in the index")
 // its own writes. A walk sees the records as they were when it began, so the function it
 // calls may write in the same Tx. The function ends the walk by returning false.
 type reader struct {
-	from source
-	seen *seen
+	store *store
+	over  *overlay // nil outside of a transaction
+	seen  *seen
 }
 
-// source is where records come from.
-type source interface {
-	// get returns a record, which nobody changes. Errors: ErrNotFound.
-	get(key []byte) ([]byte, error)
-	// iterate walks the records in [lower, upper). The caller closes what it gets.
-	iterate(lower, upper []byte) (*pebble.Iterator, error)
-	// list returns what follows the inode in the keys of its records of a tag, ascending.
-	// Nobody changes it.
-	list(tag byte, ino Ino) ([]string, error)
+// get returns a record, which nobody changes. Errors: ErrNotFound. It is no interface's, so
+// that the keys of what is read, which is most of what is done, need no memory.
+func (r reader) get(key []byte) ([]byte, error) {
+	if r.over != nil {
+		return r.over.get(key)
+	}
+	return r.store.get(key)
+}
+
+// iterate walks the records in [lower, upper). The caller closes what it gets.
+func (r reader) iterate(lower, upper []byte) (*pebble.Iterator, error) {
+	if r.over != nil {
+		return r.over.iterate(lower, upper)
+	}
+	return r.store.iterate(lower, upper)
+}
+
+// list returns what follows the inode in the keys of its records of a tag, ascending. Nobody
+// changes it.
+func (r reader) list(tag byte, ino Ino) ([]string, error) {
+	if r.over != nil {
+		return r.over.list(tag, ino)
+	}
+	return r.store.list(tag, ino)
 }
 
 // load reads the record at key.
 func load[T any](r reader, key []byte, decode func([]byte) (T, error)) (T, error) {
 	var none T
-	b, err := r.from.get(key)
+	b, err := r.get(key)
 	if err != nil {
 		return none, err
 	}
 	v, err := decode(b)
 	if err != nil {
-		return none, fmt.Errorf("index: read %q: %w", key, err)
+		return none, fmt.Errorf("index: read %q: %w", string(key), err)
 	}
 	return v, nil
 }
 
 // has tells whether there is a record at key.
 func (r reader) has(key []byte) (bool, error) {
-	_, err := r.from.get(key)
+	_, err := r.get(key)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -56,7 +72,7 @@ func (r reader) has(key []byte) (bool, error) {
 // walk gives fn every record in [lower, upper), ascending. The bytes are fn's only until
 // it returns.
 func (r reader) walk(lower, upper []byte, fn func(key, value []byte) (bool, error)) (err error) {
-	it, err := r.from.iterate(lower, upper)
+	it, err := r.iterate(lower, upper)
 	if err != nil {
 		return fmt.Errorf("index: walk from %q: %w", lower, err)
 	}
@@ -177,7 +193,7 @@ func (r reader) Names(ino Ino) ([]Name, error) {
 }
 
 func (r reader) ownNames(ino Ino) ([]Name, error) {
-	list, err := r.from.list(tagBack, ino)
+	list, err := r.list(tagBack, ino)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}

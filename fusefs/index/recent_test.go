@@ -82,23 +82,20 @@ var errDropped = errors.New("this transaction is not kept")
 // sameAsPebble compares what is read of an inode and of a name with what a walk finds,
 // which goes past what is kept.
 func sameAsPebble(r reader, x *Index, tx *overlay, ino Ino, name string) error {
-	from := source(x.store)
-	if tx != nil {
-		from = tx
-	}
+	from := reader{store: x.store, over: tx}
 	for _, key := range [][]byte{
 		inoKey(tagInode, ino), inoKey(tagContent, ino), inoKey(tagDirty, ino),
 		inoKey(tagOrphan, ino), inoKey(tagSubdirs, ino), entryKey(Root, name),
 	} {
 		var want []byte
-		err := reader{from: from}.walk(key, append(bytes.Clone(key), 0), func(_, value []byte) (bool, error) {
+		err := from.walk(key, append(bytes.Clone(key), 0), func(_, value []byte) (bool, error) {
 			want = append([]byte{}, value...)
 			return false, nil
 		})
 		if err != nil {
 			return err
 		}
-		got, err := r.from.get(key)
+		got, err := r.get(key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
@@ -108,7 +105,7 @@ func sameAsPebble(r reader, x *Index, tx *overlay, ino Ino, name string) error {
 	}
 	for _, tag := range []byte{tagBack, tagMember} {
 		want, err := walkList(from, tag, ino, math.MaxInt)
-		got, err2 := r.from.list(tag, ino)
+		got, err2 := r.list(tag, ino)
 		if err := errors.Join(err, err2); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -15,13 +16,11 @@ type store struct {
 	number uint32 // of the index, within recent
 }
 
-var _ source = (*store)(nil)
-
 func (s *store) get(key []byte) ([]byte, error) {
 	value, known, changes := s.recent.get(s.number, key)
 	if !known {
 		var err error
-		if value, err = s.read(key); err != nil {
+		if value, err = s.read(bytes.Clone(key)); err != nil {
 			return nil, err
 		}
 		s.recent.put(s.number, key, value, changes)
@@ -60,7 +59,7 @@ func (s *store) list(tag byte, ino Ino) ([]string, error) {
 	if known {
 		return decodeList(value)
 	}
-	list, err := walkList(s, tag, ino, math.MaxInt)
+	list, err := walkList(reader{store: s}, tag, ino, math.MaxInt)
 	if err == nil {
 		s.recent.put(s.number, key, appendList(nil, list), changes)
 	}
@@ -76,15 +75,15 @@ func (s *store) short(tag byte, ino Ino) (list []string, ok bool, err error) {
 	if known {
 		list, err = decodeList(value)
 	} else {
-		list, err = walkList(s, tag, ino, listMost)
+		list, err = walkList(reader{store: s}, tag, ino, listMost)
 	}
 	return list, len(list) < listMost, err
 }
 
 // walkList reads a list from its records, at most so many.
-func walkList(from source, tag byte, ino Ino, most int) ([]string, error) {
+func walkList(r reader, tag byte, ino Ino, most int) ([]string, error) {
 	var list []string
-	err := reader{from: from}.walk(inoKey(tag, ino), inoKey(tag, ino+1), func(key, _ []byte) (bool, error) {
+	err := r.walk(inoKey(tag, ino), inoKey(tag, ino+1), func(key, _ []byte) (bool, error) {
 		list = append(list, string(key[9:]))
 		return len(list) < most, nil
 	})

@@ -53,7 +53,7 @@ type written struct {
 
 func newTx(x *Index) *Tx {
 	tx := &Tx{index: x, batch: x.db.NewBatch(), written: x.written[:0]}
-	tx.reader = reader{(*overlay)(tx), x.seen}
+	tx.reader = reader{x.store, (*overlay)(tx), x.seen}
 	return tx
 }
 
@@ -114,7 +114,7 @@ func (o *overlay) get(key []byte) ([]byte, error) {
 	if o.isFresh(key) {
 		return nil, ErrNotFound
 	}
-	return o.index.store.get(key)
+	return o.store.get(key)
 }
 
 // isFresh tells whether a key is that of a record of an inode that was numbered in this
@@ -131,7 +131,7 @@ func (o *overlay) isNew(ino Ino) bool { return o.first != 0 && ino >= o.first &&
 
 func (o *overlay) iterate(lower, upper []byte) (*pebble.Iterator, error) {
 	if !o.indexed && !o.meets(lower, upper) {
-		return o.index.store.iterate(lower, upper)
+		return o.store.iterate(lower, upper)
 	}
 	if !o.indexed {
 		all := o.index.db.NewIndexedBatch()
@@ -160,16 +160,16 @@ func (o *overlay) list(tag byte, ino Ino) ([]string, error) {
 	case changed && !l.long:
 		return l.all, nil
 	case changed, o.isNew(ino) && o.many:
-		return walkList(o, tag, ino, math.MaxInt)
+		return walkList(o.reader, tag, ino, math.MaxInt)
 	case o.isNew(ino):
 		return nil, nil
 	}
-	return o.index.store.list(tag, ino)
+	return o.store.list(tag, ino)
 }
 
 // begin announces what is about to be committed, and end what was.
 func (tx *Tx) begin() {
-	s := tx.index.store
+	s := tx.store
 	for _, w := range tx.written {
 		if isRead(w.key[0]) {
 			s.recent.begin(s.number, w.key)
@@ -181,7 +181,7 @@ func (tx *Tx) begin() {
 }
 
 func (tx *Tx) end(committed bool) {
-	s := tx.index.store
+	s := tx.store
 	for _, w := range tx.written {
 		if isRead(w.key[0]) {
 			s.recent.end(s.number, w.key, w.value, committed && w.keep)
@@ -257,7 +257,7 @@ func (tx *Tx) isThere(key []byte) (there, known bool) {
 	if i, ok := tx.find(key); ok {
 		return tx.written[i].value != nil, true
 	}
-	s := tx.index.store
+	s := tx.store
 	value, known, _ := s.recent.get(s.number, key)
 	return value != nil, known
 }
@@ -296,7 +296,7 @@ func (tx *Tx) relist(tag byte, ino Ino, change func(all []string) []string) erro
 	case (*overlay)(tx).isNew(ino):
 		l.long = tx.many // what EnterNew entered is not in it
 	default:
-		short, ok, err := tx.index.store.short(tag, ino)
+		short, ok, err := tx.store.short(tag, ino)
 		if err != nil {
 			return err
 		}
@@ -308,12 +308,12 @@ func (tx *Tx) relist(tag byte, ino Ino, change func(all []string) []string) erro
 	if l.long = l.long || len(l.all) >= listMost; l.long {
 		l.all = nil
 	}
-	tx.list(listed{tag, ino}, l)
+	tx.relisted(listed{tag, ino}, l)
 	return nil
 }
 
-// list notes what a list is after the transaction.
-func (tx *Tx) list(at listed, l list) {
+// relisted notes what a list is after the transaction.
+func (tx *Tx) relisted(at listed, l list) {
 	if tx.listed == nil {
 		tx.listed = make(map[listed]list)
 	}

@@ -313,6 +313,28 @@ func TestOpenFileRests(t *testing.T) {
 	})
 }
 
+// TestReaderTellsOfTruncation: what was cut by its path while somebody had it open for reading
+// is sent at his close.
+func TestReaderTellsOfTruncation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := bucketOf(t, memory.Options{})
+		v := open(t, bucket, t.TempDir())
+		defer v.close()
+		want(t, v.write("f", 0, []byte("long"), 0))
+		v.drain()
+		fh, err := v.open("f", syscall.O_RDONLY, 0)
+		want(t, err)
+		size := int64(2)
+		_, _, err = v.SetAttr(t.Context(), v.ino("f"), vfs.SetAttr{Size: &size}, root)
+		want(t, err)
+		v.Release(fh)
+		time.Sleep(2 * time.Second)
+		if got := string(bucket.Snapshot()["v/f"].Data); got != "lo" {
+			t.Errorf("the bucket has %q", got)
+		}
+	})
+}
+
 // While programs ask for things, a closed file is not sent before it must be; fsync does not
 // wait for them to rest.
 func TestSendingMakesWay(t *testing.T) {
