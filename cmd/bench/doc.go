@@ -45,6 +45,7 @@
 //   - What returns before it is in the store is bounded by FUSE alone: the same program on a
 //     plain loopback in Go over a directory in memory, which touches no disk, knows no
 //     store and syncs nothing. Of large cold files, a server that makes up the bytes.
+//     Where what is synced is on this host's disk, the directory is there too, and syncs.
 //   - What waits for the store is bounded by the raw client's time, and by its CPU: whoever
 //     mounts a store pays for FUSE and for the store, and n processors give no more than n
 //     seconds in one. So it is (CPU on the loopback + CPU with the client) / n.
@@ -57,7 +58,7 @@
 // to send and to fetch in its place. The content that a filesystem keeps on this host is in
 // the loopback's run once, when it is written; what a cold read keeps is not in it. Not
 // counted are threads of the kernel's own (which write pages to the disk), the bench that
-// watches, an index, logs and syncs on this host, and that either of the two waits for the other.
+// watches, an index, logs and their syncs on this host, and that either of the two waits for the other.
 // So nothing is quicker than the bound, and little comes near it. "Side by side" is the
 // loopback and the client really at once, each with all of the work: there only the
 // waiting for each other is left out.

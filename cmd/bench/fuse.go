@@ -83,20 +83,16 @@ func (b *bench) measureFloor(ctx context.Context, res *result) error {
 	})
 }
 
-// onFloor has the floor for each phase of a row, over a directory in memory or over the
+// onFloor has the floor for each phase of a row, over an empty directory or over the
 // fixture, of which the kernel keeps what is not warm on the others. Phases on a large file
 // that is nowhere in the cache have one that is made while it is read: a filesystem that has
 // to fetch it cannot pass it to the kernel.
 func (b *bench) onFloor(ctx context.Context, r row, do func(i int, p phase, v *volume) error) (err error) {
-	dir := b.fixtureDir(r)
-	if r.fixture == "" {
-		below, err := newMemory()
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, below.Close()) }()
-		dir = below.path()
+	dir, remove, err := b.below(r)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, remove()) }()
 	return b.withFloor(ctx, base{Source: dir}, func(loopback *volume) error {
 		for i, p := range r.phases {
 			phase := func(v *volume) error {
@@ -125,4 +121,17 @@ func (b *bench) onFloor(ctx context.Context, r row, do func(i int, p phase, v *v
 		}
 		return nil
 	})
+}
+
+// below is the directory that the floor shows for a row: the fixture, or an empty one, in
+// memory unless syncs have to reach the disk.
+func (b *bench) below(r row) (dir string, remove func() error, err error) {
+	if r.fixture != "" || r.synced {
+		return b.localDir(r)
+	}
+	m, err := newMemory()
+	if err != nil {
+		return "", nil, err
+	}
+	return m.path(), m.Close, nil
 }
