@@ -17,7 +17,8 @@
 // When Update returns nil, the transaction has reached the kernel: it survives the end of
 // the process, SIGKILL included, but not a power cut. After a power cut the index is as it
 // was after some earlier transaction, with nothing missing in between (hard-cases 3);
-// [Index.Sync] returns when all that was committed before it survives a power cut too.
+// [Index.Sync] returns when all that was committed before it survives a power cut too, and
+// [Index.DataLasts] tells whether all of it does already but for changes of times alone.
 //
 // Pebble is made to do this by the file system it is given (walFS): commits ask for a sync,
 // so they are written before they are answered, and the sync of a write-ahead log does

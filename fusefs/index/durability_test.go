@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -103,6 +104,33 @@ func TestLogIsSyncedWhenAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("Sync after a commit", 1)
+	n := Inode{Ino: 7, Mode: 0o100644, Nlink: 1}
+	update(t, x, func(tx *Tx) error { return tx.PutInode(n) })
+	if x.DataLasts() {
+		t.Error("a new inode lasts before a sync")
+	}
+	if err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Sync of an inode", 1)
+	n.Mtime = time.Now()
+	update(t, x, func(tx *Tx) error { return tx.PutTimes(n) })
+	if !x.DataLasts() {
+		t.Error("a change of times counts as data")
+	}
+	if err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Sync after a change of times", 1)
+	update(t, x, func(tx *Tx) error { return errors.Join(tx.PutTimes(n), tx.SetDirty(n.Ino)) })
+	update(t, x, func(tx *Tx) error { return tx.PutTimes(n) })
+	if x.DataLasts() {
+		t.Error("a change of times and more lasts before a sync")
+	}
+	if err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Sync after a change of times and more", 1)
 	if err := x.db.Flush(); err != nil { // goes on to the next log
 		t.Fatal(err)
 	}
@@ -113,5 +141,33 @@ func TestLogIsSyncedWhenAsked(t *testing.T) {
 	expect("Close", 1)
 	if err := x.Sync(); err != nil {
 		t.Errorf("nothing is left to sync: %v", err)
+	}
+}
+
+// While a sync is under way, who needs what it makes last waits for it.
+func TestDataLastsAfterTheSync(t *testing.T) {
+	var x *Index
+	during := make([]bool, 0, 1)
+	d := &disk{FS: vfs.NewMem(), sync: func(name string) error {
+		if x != nil && isWAL(name) {
+			during = append(during, x.DataLasts())
+		}
+		return nil
+	}}
+	opened, err := open("index", Options{}, d, memTableSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	update(t, opened, func(tx *Tx) error { return tx.SetDirty(1) })
+	x = opened
+	if err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if len(during) != 1 || during[0] || !x.DataLasts() {
+		t.Errorf("data lasts during syncs: %v, after them: %v", during, x.DataLasts())
+	}
+	x = nil
+	if err := opened.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -46,6 +47,10 @@ type Index struct {
 	limit  uint64 // the first number that is not reserved yet
 
 	written []written // room for the writes of a transaction
+
+	// Of transactions that changed more than times: how many were committed, and how many of
+	// them, at least, survive a power cut.
+	committed, lasting atomic.Uint64
 }
 
 // Open opens the index in dir, and makes both if they are not there. Only one process, and

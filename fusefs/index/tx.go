@@ -29,7 +29,9 @@ type Tx struct {
 	first, last Ino
 	// many: EnterNew was used, whose names are not in listed.
 	many bool
-	err  error // the first that a method without an error met: it discards the transaction
+	// times is how many writes of the batch are only of times.
+	times uint32
+	err   error // the first that a method without an error met: it discards the transaction
 }
 
 // listed are an inode's names or its members.
@@ -358,6 +360,15 @@ func (tx *Tx) PutInode(n Inode) error {
 	default:
 		return tx.put(orphan, nil)
 	}
+}
+
+// PutTimes is PutInode for an inode of which only times have changed, which DataLasts
+// leaves out.
+func (tx *Tx) PutTimes(n Inode) error {
+	before := tx.batch.Count()
+	err := tx.PutInode(n)
+	tx.times += tx.batch.Count() - before
+	return err
 }
 
 // DeleteInode deletes an inode and the records of its content. Its names and its place in

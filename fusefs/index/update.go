@@ -30,8 +30,12 @@ func (x *Index) Update(fn func(tx *Tx) error) error {
 		return err
 	}
 	tx.begin()
+	onlyTimes := tx.batch.Count() == tx.times
 	err = x.commit(tx.batch)
 	tx.end(err == nil)
+	if !onlyTimes {
+		x.committed.Add(1) // not before: who syncs meanwhile may come too early for it
+	}
 	return err
 }
 
@@ -59,9 +63,28 @@ func (x *Index) Sync() error {
 	if err := x.failure.get(); err != nil {
 		return err
 	}
+	committed := x.committed.Load()
 	x.fs.sync()
-	return x.failure.get()
+	err := x.failure.get()
+	if err == nil {
+		x.lasts(committed)
+	}
+	return err
 }
+
+// lasts notes how many transactions survive a power cut.
+func (x *Index) lasts(committed uint64) {
+	for {
+		was := x.lasting.Load()
+		if was >= committed || x.lasting.CompareAndSwap(was, committed) {
+			return
+		}
+	}
+}
+
+// DataLasts reports whether all that was committed survives a power cut, but for
+// transactions that changed only times (Tx.PutTimes): fdatasync(2) leaves them out.
+func (x *Index) DataLasts() bool { return x.lasting.Load() >= x.committed.Load() }
 
 // number gives out the next number of the counter. The end of the block it comes from is on
 // the disk before the block's first number is given, so none is given twice, whatever

@@ -45,7 +45,7 @@ func (fs *FS) accessedAt(ino Ino, now time.Time) {
 			return notExist(err)
 		}
 		n.Atime = now
-		return tx.PutInode(n)
+		return tx.PutTimes(n)
 	})
 	if err != nil {
 		fs.Log.Debug("an access time was not kept", "inode", uint64(ino), "error", err)

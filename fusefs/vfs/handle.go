@@ -201,8 +201,8 @@ func (fs *FS) Flush(ctx context.Context, fh uint64) error {
 }
 
 // Fsync waits until the file is in the bucket, with its name and what the name depends
-// on; with SyncLocal until it is on the local disk.
-func (fs *FS) Fsync(ctx context.Context, fh uint64, _ bool) error {
+// on; with SyncLocal until it is on the local disk, and with dataOnly perhaps with older times.
+func (fs *FS) Fsync(ctx context.Context, fh uint64, dataOnly bool) error {
 	h, err := fs.handle(fh)
 	if err != nil {
 		return err
@@ -214,14 +214,14 @@ func (fs *FS) Fsync(ctx context.Context, fh uint64, _ bool) error {
 		return fs.ioError(ctx, err)
 	}
 	if fs.SyncLocal {
-		return fs.syncLocal(h.node)
+		return fs.syncLocal(h.node, dataOnly)
 	}
 	return fs.ioError(ctx, fs.wb.Sync(ctx, h.ino))
 }
 
 // syncLocal makes a file's content, and what the index knows of it, durable. Nothing is
 // promised of either before both are: they are written at the same time.
-func (fs *FS) syncLocal(n *node) error {
+func (fs *FS) syncLocal(n *node, dataOnly bool) error {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	c, err := fs.Index.Content(n.ino)
@@ -236,6 +236,9 @@ func (fs *FS) syncLocal(n *node) error {
 		return err
 	}
 	defer done()
+	if dataOnly && fs.Index.DataLasts() {
+		return f.Sync()
+	}
 	return both(f.Sync, fs.Index.Sync)
 }
 

@@ -135,6 +135,32 @@ func TestSyncLocal(t *testing.T) {
 	}
 }
 
+// TestSyncLocalOfData: fdatasync of bytes that were written in place asks nothing of the
+// index, as nothing but times has changed there; of all else it does.
+func TestSyncLocalOfData(t *testing.T) {
+	v := open(t, bucketOf(t, memory.Options{}), t.TempDir(), func(c *vfs.Config) { c.SyncLocal = true })
+	fh, err := v.open("f", syscall.O_RDWR|syscall.O_CREAT, 0o600)
+	want(t, err)
+	write := func(off int64, lasts bool) {
+		t.Helper()
+		if _, err := v.Write(t.Context(), fh, off, []byte("four")); err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Index.DataLasts(); got != lasts {
+			t.Errorf("before fdatasync the index lasts: %v, want %v", got, lasts)
+		}
+		want(t, v.Fsync(t.Context(), fh, true))
+		if !v.Index.DataLasts() {
+			t.Error("fdatasync left a change")
+		}
+	}
+	write(0, false)
+	time.Sleep(10 * time.Millisecond) // the file's times change, too
+	write(0, true)
+	write(2, false)
+	v.Release(fh)
+}
+
 // TestRefusedUpload: what the store refuses is reported to fsync at once and once to each
 // handle, stays on this host, and is sent when the store takes it.
 func TestRefusedUpload(t *testing.T) {

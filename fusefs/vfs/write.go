@@ -198,8 +198,11 @@ func (fs *FS) wrote(nd *node, n index.Inode, c index.Content, off, length int64)
 		if err != nil {
 			return notExist(err)
 		}
-		n.Size = max(n.Size, off+length)
 		n.Mtime, n.Ctime = now, now
+		if resident && off+length <= n.Size {
+			return tx.PutTimes(n)
+		}
+		n.Size = max(n.Size, off+length)
 		if err := tx.PutInode(n); err != nil || resident {
 			return err
 		}
