@@ -315,6 +315,23 @@ func (s *schedule) repeat(t task, progress bool) {
 	s.releaseLocked(t)
 }
 
+// later makes a running task due again after a while, or when it was to be anyway.
+func (s *schedule) later(t task, d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.items[t]
+	it.attempts = 0
+	at := time.Now().Add(d)
+	if s.hurry > 0 {
+		at = time.Now()
+	}
+	if it.again {
+		at = earliest(at, it.due)
+	}
+	s.repeatLocked(t, at)
+	s.releaseLocked(t)
+}
+
 // changed reports whether a running task became due again while it ran.
 func (s *schedule) changed(t task) bool {
 	s.mu.Lock()
@@ -473,42 +490,6 @@ func (s *schedule) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.items)
-}
-
-// dueHeap orders items by when they are due. Keys that are due at once, as all are in a
-// drain, come in their order: a listing then shows many that go together.
-type dueHeap []*item
-
-func (h dueHeap) Len() int { return len(h) }
-func (h dueHeap) Less(i, j int) bool {
-	if c := h[i].due.Compare(h[j].due); c != 0 {
-		return c < 0
-	}
-	return h[i].key < h[j].key
-}
-
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].heap, h[j].heap = i, j
-}
-
-func (h dueHeap) first() *item { return h[0] }
-
-// Push implements heap.Interface.
-func (h *dueHeap) Push(x any) {
-	it := x.(*item)
-	it.heap = len(*h)
-	*h = append(*h, it)
-}
-
-// Pop implements heap.Interface.
-func (h *dueHeap) Pop() any {
-	old := *h
-	it := old[len(old)-1]
-	old[len(old)-1] = nil
-	it.heap = -1
-	*h = old[:len(old)-1]
-	return it
 }
 
 // attempts is how often in a row a task has failed.

@@ -505,20 +505,3 @@ func (s *stream) rest(total, least int64) (all []piece, known map[int]objstore.P
 	}
 	return all, known
 }
-
-// later makes a running task due again after a while, or when it was to be anyway.
-func (s *schedule) later(t task, d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	it := s.items[t]
-	it.attempts = 0
-	at := time.Now().Add(d)
-	if s.hurry > 0 {
-		at = time.Now()
-	}
-	if it.again {
-		at = earliest(at, it.due)
-	}
-	s.repeatLocked(t, at)
-	s.releaseLocked(t)
-}
