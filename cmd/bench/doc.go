@@ -1,8 +1,8 @@
-// Command bench measures a volume beside a local directory, a plain FUSE loopback of
-// one in memory, a raw client of the store and the other filesystems that are found on the PATH, all
-// on one MinIO of its own and on one disk. It prints tables in Markdown on stdout; make
-// bench runs it. It is no part of the product and knows nothing of its inside: it runs the
-// program and looks at the bucket.
+// Command bench measures a volume beside a local directory, a plain FUSE loopback, a raw
+// client of the store and the other filesystems that are found on the PATH, all on one MinIO
+// of its own and on one disk. It prints tables in Markdown on stdout; make bench runs it. It
+// is no part of the product and knows nothing of its inside: it runs the program and looks at
+// the bucket.
 //
 //	main.go      flags, what is started and ended, the report
 //	rows.go      the rows of the tables and their targets: what is measured

@@ -171,8 +171,8 @@ func say(out io.Writer, format string, args ...any) {
 }
 
 const notes = `"fuse" is what FUSE alone costs: a directory in memory through a plain loopback in Go, files
-passed to the kernel; of large cold files, a filesystem that makes them up; of other files that are read, the
-local ones, cold in memory and warm on the disk.
+passed to the kernel; on the disk where syncs have to reach it; of large cold files, a filesystem that makes them
+up; of other files that are read, the local ones, cold in memory and warm on the disk.
 A bound is the least that any filesystem can take here: the client's time, or the CPU that a plain client and FUSE
 alone take for the same, on all processors; "side by side" is both of them really at once. Where objvol is below it, it is
 none. "others" is what the machine did beside.
