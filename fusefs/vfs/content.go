@@ -107,7 +107,7 @@ func (fs *FS) fetch(ctx context.Context, h *handle, missing []extent.Range, ahea
 	}
 	var t *transfer
 	if more, scattered := h.window.demand(want, c.BaseLen); scattered {
-		t = fs.transferScattered(nd, n.Gen, c, want, more)
+		t = fs.transferScattered(ctx, nd, n.Gen, c, want, more)
 	} else {
 		t = fs.transfer(nd, n.Gen, want, more)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"objvol/fusefs/vfs"
 	"objvol/objstore"
@@ -104,6 +105,25 @@ func TestScatteredReadsFetchWider(t *testing.T) {
 	})
 }
 
+// TestScatteredReadsOfASlowStoreStayNarrow: where little comes in the time of a request, little
+// is fetched with it.
+func TestScatteredReadsOfASlowStoreStayNarrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size, reads = 128 << 20, 300
+		r, s, _ := readers(t, 4, size, size)
+		defer r.close()
+		defer r.leave()
+		s.rate = 1 << 20
+		for range reads {
+			r.pages(1)
+			time.Sleep(5 * time.Second) // all has come
+		}
+		if asked := s.asked.Load(); asked > size/8 {
+			t.Errorf("%d bytes are fetched for %d reads", asked, reads)
+		}
+	})
+}
+
 // TestWhatComesUnaskedIsNotWaitedFor: while it stands still reads go on, with requests of
 // their own; few bodies stand, and they come when they can, though the file is closed.
 func TestWhatComesUnaskedIsNotWaitedFor(t *testing.T) {
@@ -124,6 +144,32 @@ func TestWhatComesUnaskedIsNotWaitedFor(t *testing.T) {
 		}
 		r.leave()
 		synctest.Wait()
+		close(s.let)
+		synctest.Wait()
+		if n := s.givenUp.Load(); n != 0 || s.asked.Load() != s.came.Load() {
+			t.Errorf("%d bodies were given up, and %d bytes of %d have come", n, s.came.Load(), s.asked.Load())
+		}
+	})
+}
+
+// TestLateBytesAreAskedForAgain: who wants a page that stands in the request of another, behind
+// bytes that nobody wants, asks for it himself; what stood comes later all the same.
+func TestLateBytesAreAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size, reads = 64 << 20, 30
+		r, s, b := readers(t, 2, size, 32<<10)
+		defer r.close()
+		defer r.leave()
+		for i := range int64(reads) {
+			r.page(size - (i+2)<<20)
+		}
+		synctest.Wait()
+		for i := range int64(reads) {
+			r.page(size - (i+2)<<20 + 512<<10)
+		}
+		if n := b.Count(objstore.OpGet); n > 2*reads {
+			t.Errorf("%d requests for %d reads", n, 2*reads)
+		}
 		close(s.let)
 		synctest.Wait()
 		if n := s.givenUp.Load(); n != 0 || s.asked.Load() != s.came.Load() {

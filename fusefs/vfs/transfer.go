@@ -38,6 +38,7 @@ type transfer struct {
 	extent.Range
 	gen    uint64 // of the inode, when it began
 	cancel context.CancelFunc
+	took   time.Duration // its body, from the answer on; 0 if it has not come; of who runs it
 
 	// transfers.mu protects what follows.
 	kept  int64         // what is below has been recorded
@@ -50,7 +51,8 @@ type transfer struct {
 	ended bool
 }
 
-// transfers are those of one file. Those of one generation do not overlap.
+// transfers are those of one file. Those of one generation do not overlap, but where one was
+// not waited for (wide.go).
 type transfers struct {
 	mu       sync.Mutex // a leaf
 	underway []*transfer
@@ -58,12 +60,12 @@ type transfers struct {
 }
 
 // claim returns the transfer that brings the first byte of a range, for one more user. If
-// there is none it makes one, of as much of more as no other brings; start is set then.
-func (ts *transfers) claim(want, more extent.Range, gen uint64) (t *transfer, start bool) {
+// there is none but late it makes one, of as much of more as no other brings; start is set then.
+func (ts *transfers) claim(want, more extent.Range, gen uint64, late *transfer) (t *transfer, start bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	for _, t := range ts.underway {
-		if t.gen != gen || t.users == 0 && t.data == nil {
+		if t == late || t.gen != gen || t.users == 0 && t.data == nil {
 			continue
 		}
 		switch {
@@ -180,7 +182,7 @@ func (ts *transfers) end(t *transfer, err error) {
 // under way or a new one. It outlives a reader that is interrupted if others use it. The
 // caller leaves it.
 func (fs *FS) transfer(nd *node, gen uint64, want, more extent.Range) *transfer {
-	t, _ := fs.bring(nd, gen, want, more, want.End, func() {})
+	t, _ := fs.bring(nd, gen, want, more, nil, func(*transfer) {})
 	return t
 }
 
@@ -191,19 +193,19 @@ func (fs *FS) transferAhead(nd *node, gen uint64, r extent.Range) *transfer {
 		fs.aheads.Add(-1)
 		return nil
 	}
-	t, _ := fs.bring(nd, gen, r, r, 0, func() { fs.aheads.Add(-1) })
+	t, _ := fs.bring(nd, gen, extent.Range{Off: r.Off, End: r.Off}, r, nil, func(*transfer) { fs.aheads.Add(-1) })
 	return t
 }
 
-// bring is transfer for one who waits for what is below an offset, and calls done when a new
-// transfer has ended, or at once where one was under way.
-func (fs *FS) bring(nd *node, gen uint64, want, more extent.Range, until int64, done func()) (t *transfer, started bool) {
-	t, started = nd.transfers.claim(want, more, gen)
+// bring is transfer for one who does not wait for late, which may be nil. It calls done with a
+// new transfer that has ended, or with nil at once where one was under way.
+func (fs *FS) bring(nd *node, gen uint64, want, more extent.Range, late *transfer, done func(*transfer)) (t *transfer, started bool) {
+	t, started = nd.transfers.claim(want, more, gen, late)
 	// Noted before it runs: what arrives before that is not recorded until more does, and a
 	// body may stand still.
-	nd.transfers.needs(t, until)
+	nd.transfers.needs(t, want.End)
 	if !started {
-		done()
+		done(nil)
 		return t, false
 	}
 	fs.start(nd, t, done)
@@ -211,16 +213,16 @@ func (fs *FS) bring(nd *node, gen uint64, want, more extent.Range, until int64, 
 }
 
 // start runs a transfer behind the caller.
-func (fs *FS) start(nd *node, t *transfer, done func()) {
+func (fs *FS) start(nd *node, t *transfer, done func(*transfer)) {
 	if !fs.begin() {
 		nd.transfers.end(t, ErrInterrupted)
-		done()
+		done(t)
 		return
 	}
 	fs.acquire(nd.ino) // the reader's own use may end before
 	go func() {
 		defer fs.tasks.Done()
-		defer done()
+		defer done(t)
 		defer fs.release(nd)
 		ctx, cancel := context.WithTimeout(fs.ctx, transferTime*time.Duration(1+t.Len()/transferUnit))
 		defer cancel()
@@ -236,7 +238,7 @@ func (fs *FS) start(nd *node, t *transfer, done func()) {
 
 // run reads a range of an inode's object into its content file, except where bytes became
 // resident meanwhile. What it has gathered instead ends later.
-func (fs *FS) run(ctx context.Context, nd *node, t *transfer) error {
+func (fs *FS) run(ctx context.Context, nd *node, t *transfer) (err error) {
 	n, c, err := fs.content(nd.ino)
 	if err != nil {
 		return err
@@ -253,8 +255,14 @@ func (fs *FS) run(ctx context.Context, nd *node, t *transfer) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = body.Close() }() // read only
-	fs.wb.Heard()                       // who waits for an upload may wait for this
+	answered := time.Now()
+	defer func() {
+		_ = body.Close() // read only
+		if err == nil {
+			t.took = max(1, time.Since(answered))
+		}
+	}()
+	fs.wb.Heard() // who waits for an upload may wait for this
 	if end-at <= grainMost && c.BaseLen > wholeMost {
 		if done, err := fs.gather(ctx, nd, n, t, extent.Range{Off: at, End: end}, body); done {
 			if isChangedThere(err) {

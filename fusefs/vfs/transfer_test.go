@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"objvol/fusefs/vfs"
 	"objvol/objstore"
@@ -19,6 +20,7 @@ type slow struct {
 	objstore.Bucket
 	first int64 // bytes of each body that come at once
 	let   chan struct{}
+	rate  int64 // bytes per second of each body; 0 is all at once
 
 	asked   atomic.Int64 // bytes of all bodies
 	came    atomic.Int64 // bytes that were read of them
@@ -52,6 +54,9 @@ func (b *slowBody) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	if b.s.rate > 0 {
+		time.Sleep(time.Duration(n) * time.Second / time.Duration(b.s.rate))
+	}
 	b.left -= int64(n)
 	b.s.came.Add(int64(n))
 	return n, err

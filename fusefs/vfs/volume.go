@@ -111,6 +111,7 @@ type FS struct {
 	aheads       atomic.Int64 // transfers under way that nobody waits for yet
 	gathered     atomic.Int64 // bytes of transfers that are in memory
 	wides        atomic.Int64 // transfers under way that bring more than a scattered read asked for
+	worth        worth        // of a request
 	hits, misses atomic.Int64
 	stale        atomic.Int64
 }
