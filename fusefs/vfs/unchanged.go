@@ -12,7 +12,8 @@ import (
 // A directory that was listed before is listed without metadata: as long as its objects are
 // those that the index has, they tell nothing new, and listing them is most of the work of a
 // store that can. A page that shows another object is asked for once more, with them, unless
-// that one is known to have no place here.
+// that one is known to have no place here. One that is sure to do so is asked for with them at
+// once.
 
 // shownPage is a page of a listing.
 type shownPage struct {
@@ -24,7 +25,13 @@ type shownPage struct {
 
 // page asks for one page.
 func (s *scan) page(ctx context.Context, opts objstore.ListOptions) (shownPage, error) {
-	opts.Bare = !s.first && s.fs.Bucket.Capabilities().ListMetadata
+	if !s.first && s.fs.Bucket.Capabilities().ListMetadata {
+		unseen, err := s.beginsUnseen(opts)
+		if err != nil {
+			return shownPage{}, err
+		}
+		opts.Bare = !unseen
+	}
 	page, err := s.fs.Bucket.List(ctx, opts)
 	if err != nil || s.first {
 		return shownPage{Page: page}, err
@@ -39,6 +46,16 @@ func (s *scan) page(ctx context.Context, opts objstore.ListOptions) (shownPage, 
 	}
 	same, _, err = s.compare(page.Objects)
 	return shownPage{page, same}, err
+}
+
+// beginsUnseen reports whether a page begins with a marker that was written here and has been
+// in no listing since, as most often what lies in its directory.
+func (s *scan) beginsUnseen(opts objstore.ListOptions) (bool, error) {
+	if opts.Token != "" {
+		return false, nil
+	}
+	k, known, err := s.fs.Index.Key(opts.Prefix)
+	return known && !k.Gone && k.Request == "" && k.LastModified.IsZero(), err
 }
 
 // compare finds the objects that the index has, and whether one of the others has metadata

@@ -85,7 +85,8 @@ func TestListedAgain(t *testing.T) {
 	})
 }
 
-// TestListedAgainAfterOurs: what was written here is compared with its metadata once.
+// TestListedAgainAfterOurs: what was written here is compared with its metadata once, and asked
+// for with them at once.
 func TestListedAgainAfterOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bucketOf(t, memory.Options{})
@@ -97,21 +98,25 @@ func TestListedAgainAfterOurs(t *testing.T) {
 			want(t, v.write(fmt.Sprintf("d/f%d", f), 0, []byte("x"), 0))
 		}
 		v.drain()
-		var full []int32
+		var full, bare []int32
 		for range 3 {
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
 			l.full.Store(0)
+			l.bare.Store(0)
 			names, err := v.names("d")
 			if err != nil || len(names) != 20 {
 				t.Errorf("%d names, %v", len(names), err)
 			}
 			synctest.Wait()
-			full = append(full, l.full.Load())
+			full, bare = append(full, l.full.Load()), append(bare, l.bare.Load())
 		}
 		// Later on, only the overflow names are listed so.
 		if full[0] <= full[1] || full[1] != 1 || full[2] != 1 {
 			t.Errorf("listings with metadata: %v", full)
+		}
+		if bare[0] != 0 || bare[1] == 0 || bare[2] == 0 {
+			t.Errorf("listings without metadata: %v", bare)
 		}
 	})
 }
