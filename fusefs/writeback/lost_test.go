@@ -438,15 +438,25 @@ func TestNoLateDelete(t *testing.T) {
 			t.Parallel()
 			b := memory.New(memory.Options{Without: objstore.Capabilities{ConditionalDelete: true, BatchDelete: true}})
 			bubble(t, b, func(v *volume) {
+				// Each process asks for the delete once; it is refused, or its answer is lost.
+				fail := func(stop int) (end func()) {
+					err := objstore.ErrAccessDenied
+					if stop == lostBefore {
+						err = objstore.ErrUnavailable
+					}
+					return b.Inject(memory.Fault{Op: objstore.OpDelete, Key: "v/a", Count: memory.Forever, Err: err})
+				}
 				v.write("a", "first")
 				v.drain()
+				end := fail(0)
 				v.unlink("a")
 				for stop := range stops {
-					if stop == lostBefore {
-						b.Inject(memory.Fault{Op: objstore.OpDelete, Key: "v/a", Err: objstore.ErrUnavailable})
-						time.Sleep(200 * time.Millisecond)
-					}
+					time.Sleep(200 * time.Millisecond)
 					v.close()
+					end()
+					if stop+1 < stops {
+						end = fail(stop + 1)
+					}
 					v.open()
 				}
 				begun := time.Now()
