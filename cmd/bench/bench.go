@@ -269,7 +269,7 @@ func (b *bench) measureLocal(ctx context.Context, res *result) (err error) {
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	for i, p := range res.row.phases {
-		if err := b.settle(); err != nil {
+		if err := b.settle(p); err != nil {
 			return err
 		}
 		if p.cold || p.drop {
@@ -305,8 +305,8 @@ func (b *bench) clear(prefix string) error {
 }
 
 // settle waits until the disk has everything: what one side leaves in memory to be
-// written is no burden of the next.
-func (b *bench) settle() error { return syncDisk(b.dir) }
+// written is no burden of the next. Nor is the memory that it has freed.
+func (b *bench) settle(p phase) error { return errors.Join(syncDisk(b.dir), touch(b.sizes.memory(p))) }
 
 // syncDisk returns when the disk of a directory has everything.
 func syncDisk(dir string) error {

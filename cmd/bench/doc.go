@@ -26,6 +26,7 @@
 //	proxy.go     a server that is far away
 //	await.go     when all is in the bucket
 //	meter.go     where the processors' time goes meanwhile
+//	touch.go     memory that this machine has when a side needs it
 //
 //	result.go, bound.go, target.go, table.go   medians, limits, verdicts, Markdown
 //
@@ -33,9 +34,9 @@
 //
 // The sides do a row in turn, as often as there are rounds, so that what the machine does
 // beside it falls on all of them. Before each, the disk gets what the one before left in
-// memory. A row begins on a mount without any local state and, unless it has a fixture,
-// on an empty prefix. Ratios are those of medians in one run; times of different runs say
-// little.
+// memory, and as much memory as it may take is used and freed (touch.go). A row begins on a
+// mount without any local state and, unless it has a fixture, on an empty prefix. Ratios are
+// those of medians in one run; times of different runs say little.
 //
 // # What no filesystem can do better
 //

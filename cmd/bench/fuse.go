@@ -101,7 +101,7 @@ func (b *bench) onFloor(ctx context.Context, r row, do func(i int, p phase, v *v
 						return err
 					}
 				}
-				if err := b.settle(); err != nil {
+				if err := b.settle(p); err != nil {
 					return err
 				}
 				return do(i, p, v)

@@ -126,7 +126,7 @@ func (b *bench) measurePhase(ctx context.Context, v *volume, p phase, want manif
 			return m, err
 		}
 	}
-	if err := errors.Join(b.settle(), v.process.clearPeak()); err != nil {
+	if err := errors.Join(b.settle(p), v.process.clearPeak()); err != nil {
 		return m, err
 	}
 	before, err := b.server.traffic(ctx)

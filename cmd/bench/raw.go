@@ -51,7 +51,7 @@ func (b *bench) clientJob(p phase, side, prefix, endpoint string) (job, bool) {
 
 // measureJob has a client do a job.
 func (b *bench) measureJob(ctx context.Context, p phase, j job) (m measurement, err error) {
-	if err := b.settle(); err != nil {
+	if err := b.settle(p); err != nil {
 		return m, err
 	}
 	before, err := b.server.traffic(ctx)

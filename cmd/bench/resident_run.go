@@ -93,7 +93,7 @@ func (b *bench) measureThree(ctx context.Context, rows []residentRow, j job, v *
 // rest waits until the driver has nothing to do: what was changed before is in the bucket.
 // The listing cannot tell that of a file that keeps its size, so a new mount does.
 func (b *bench) rest(ctx context.Context, v *volume) error {
-	return errors.Join(v.remount(ctx), b.settle())
+	return errors.Join(v.remount(ctx), b.settle(phase{}))
 }
 
 // writeResident writes the third table.
