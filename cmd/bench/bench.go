@@ -306,7 +306,7 @@ func (b *bench) clear(prefix string) error {
 
 // settle waits until the disk has everything: what one side leaves in memory to be
 // written is no burden of the next. Nor is the memory that it has freed.
-func (b *bench) settle(p phase) error { return errors.Join(syncDisk(b.dir), touch(b.sizes.memory(p))) }
+func (b *bench) settle(p phase) error { return errors.Join(syncDisk(b.dir), touch(b.sizes.ready(p))) }
 
 // syncDisk returns when the disk of a directory has everything.
 func syncDisk(dir string) error {

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is how many bytes of it are to be ready for a phase. A side takes two of a large file,
+// ready is how many bytes of memory are to be ready for a phase. A side takes two of a large file,
 // its content and the store's; the kernel does not always take them from what was used last.
-func (s sizes) memory(p phase) int64 {
+func (s sizes) ready(p phase) int64 {
 	switch p.work {
 	case "write large", "read large", "read random", "read warm":
 		return 5 * s.Large

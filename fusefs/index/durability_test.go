@@ -86,51 +86,40 @@ func TestLogIsSyncedWhenAsked(t *testing.T) {
 			t.Errorf("%s: %d syncs of the log, want %d", what, got, want)
 		}
 	}
+	sync := func(what string, want int32) {
+		t.Helper()
+		if err := x.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		expect(what, want)
+	}
 	expect("making the index", 1) // its identity and its first numbers
 	for i := range 20 {
 		update(t, x, func(tx *Tx) error { return tx.PutMeta(strconv.Itoa(i), nil) })
 	}
 	expect("20 commits", 0)
-	if err := x.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	expect("Sync", 1)
-	if err := x.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	expect("Sync, with nothing new", 0)
+	sync("Sync", 1)
+	sync("Sync, with nothing new", 0)
 	update(t, x, func(tx *Tx) error { return tx.PutMeta("last", nil) })
-	if err := x.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	expect("Sync after a commit", 1)
+	sync("Sync after a commit", 1)
 	n := Inode{Ino: 7, Mode: 0o100644, Nlink: 1}
 	update(t, x, func(tx *Tx) error { return tx.PutInode(n) })
 	if x.DataLasts() {
 		t.Error("a new inode lasts before a sync")
 	}
-	if err := x.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	expect("Sync of an inode", 1)
+	sync("Sync of an inode", 1)
 	n.Mtime = time.Now()
 	update(t, x, func(tx *Tx) error { return tx.PutTimes(n) })
 	if !x.DataLasts() {
 		t.Error("a change of times counts as data")
 	}
-	if err := x.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	expect("Sync after a change of times", 1)
+	sync("Sync after a change of times", 1)
 	update(t, x, func(tx *Tx) error { return errors.Join(tx.PutTimes(n), tx.SetDirty(n.Ino)) })
 	update(t, x, func(tx *Tx) error { return tx.PutTimes(n) })
 	if x.DataLasts() {
 		t.Error("a change of times and more lasts before a sync")
 	}
-	if err := x.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	expect("Sync after a change of times and more", 1)
+	sync("Sync after a change of times and more", 1)
 	if err := x.db.Flush(); err != nil { // goes on to the next log
 		t.Fatal(err)
 	}

@@ -36,7 +36,8 @@
 //   - A marker to which another tool gave a content keeps it: it is copied, and instead of
 //     being deleted it is given back without our attributes.
 //   - A key rests after a delete whose answer was lost, where the store does not condition
-//     deletes, and so do all keys to be deleted after a start (hard-cases 7).
+//     deletes, and so do all keys to be deleted after a start, unless the process before has
+//     left word that no answer was missing (latedelete.go, hard-cases 7).
 //   - Keys to be deleted wait a moment for each other and go together, where the store
 //     takes many (gather.go). Each is planned as if it went alone.
 //
