@@ -110,7 +110,7 @@ func (fs *FS) make(ctx context.Context, parent Ino, name string, n index.Inode, 
 		if err := errors.Join(carries(c, n), c.put(n, settle), c.Enter(parent, name, n.Ino), c.touchDir(parent)); err != nil {
 			return err
 		}
-		return fs.fits(c.Tx, n)
+		return fs.fits(c.Tx, parent, name, n)
 	})
 	if err != nil {
 		return Entry{}, err
@@ -133,9 +133,12 @@ func begin(n *index.Inode, dir index.Inode, umask uint32, now time.Time) {
 	}
 }
 
-// fits checks that an inode's path can be a key.
-func (fs *FS) fits(r writeback.Reader, n index.Inode) error {
-	_, err := writeback.KeyOf(r, fs.Layout, n)
+// fits checks that an inode with a name can have a key.
+func (fs *FS) fits(r writeback.Reader, parent Ino, name string, n index.Inode) error {
+	f, err := fs.folder(r, parent)
+	if err == nil {
+		_, err = f.Key(name, n.Dir != nil)
+	}
 	switch {
 	case errors.Is(err, layout.ErrNameTooLong):
 		return errors.Join(ErrNameTooLong, err)

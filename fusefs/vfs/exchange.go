@@ -23,7 +23,7 @@ func (r renaming) exchange(c *change) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.moved(c, one), r.moved(c, two))
+	return errors.Join(r.moved(c, r.newParent, r.newName, one), r.moved(c, r.oldParent, r.oldName, two))
 }
 
 // exchanged returns what a name stands for, unless it cannot go to another directory

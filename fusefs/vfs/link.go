@@ -62,12 +62,11 @@ func (fs *FS) link(c *change, ino, parent Ino, name string) (index.Inode, error)
 	if _, err := c.Lookup(parent, name); !errors.Is(err, index.ErrNotFound) {
 		return n, errors.Join(ErrExist, err)
 	}
-	member := n
 	if n.Nlink == 0 {
 		n.Nlink = 1
 		err = c.Enter(parent, name, ino)
 	} else {
-		n, member, err = writeback.AddName(c.Tx, n, parent, name)
+		n, err = writeback.AddName(c.Tx, n, parent, name)
 	}
 	if err != nil {
 		return n, err
@@ -76,5 +75,5 @@ func (fs *FS) link(c *change, ino, parent Ino, name string) (index.Inode, error)
 	if err := errors.Join(c.put(n, settleFile), c.touchDir(parent)); err != nil {
 		return n, err
 	}
-	return n, fs.fits(c.Tx, member)
+	return n, fs.fits(c.Tx, parent, name, n)
 }

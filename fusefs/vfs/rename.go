@@ -114,13 +114,13 @@ func (r renaming) do(c *change) error {
 	if err != nil {
 		return err
 	}
-	return r.moved(c, src)
+	return r.moved(c, r.newParent, r.newName, src)
 }
 
 // moved checks that an inode with a new name can have a key, and queues what lies below
 // it: all of that has new keys too.
-func (r renaming) moved(c *change, n index.Inode) error {
-	if err := r.fs.fits(c.Tx, n); err != nil || n.Dir == nil {
+func (r renaming) moved(c *change, parent Ino, name string, n index.Inode) error {
+	if err := r.fs.fits(c.Tx, parent, name, n); err != nil || n.Dir == nil {
 		return err
 	}
 	c.do(func() { r.fs.wb.Moved(n.Ino) })

@@ -80,7 +80,6 @@ func (fs *FS) drop(c *change, n index.Inode) error {
 	n.Nlink--
 	n.Ctime = c.now
 	if n.Nlink > 0 {
-		n.AttrGen++
 		return c.put(n, settleFile)
 	}
 	if key := n.Placed; key != "" {

@@ -26,11 +26,12 @@
 //     fetched before it goes (hard-cases 22).
 //   - Before a key below a directory without a marker is deleted, the marker is written
 //     (hard-cases 26). A marker goes after all keys below it.
-//   - Of an inode with several names each name is a task of its own (index/members.go). A
-//     copy of it is made of another one inside the store. Before any of them gets a new
-//     content, the group's record says which generation is the newest (hard-cases 29). The
-//     newest copy does not go, with its name, before another name has it. Where that name
-//     waits for the key, the copy is hidden as above.
+//   - Of an inode with several names each name is a task of its own (index/members.go), from
+//     the moment when the first of them is to be sent (loose.go). A copy of it is made of
+//     another one inside the store. Before any of them gets a new content, the group's
+//     record says which generation is the newest (hard-cases 29). The newest copy does not
+//     go, with its name, before another name has it. Where that name waits for the key, the
+//     copy is hidden as above.
 //   - A file's object moves to a key in overflow form only when the markers by which it is
 //     found there are in their place; those that lead to it where it was stay till then.
 //   - A marker to which another tool gave a content keeps it: it is copied, and instead of

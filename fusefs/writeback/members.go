@@ -8,29 +8,28 @@ import (
 	"objvol/fusefs/index"
 )
 
-// AddName gives an inode one more name. One that had a single name gets members: a member
-// takes over that name and its object. It is called inside index.Update; the caller stores
-// the inode that is returned, which has the new count of names, and queues it. The new
-// member comes with it.
-func AddName(tx *index.Tx, n index.Inode, parent index.Ino, name string) (whole, member index.Inode, err error) {
-	if n.HasMembers() {
+// AddName gives an inode one more name. One that was never sent has its names itself
+// (loose.go). Any other has members from its second name on: one of them takes over the first
+// name and its object. It is called inside index.Update; the caller stores the inode that is
+// returned, which has the new count of names, and queues it.
+func AddName(tx *index.Tx, n index.Inode, parent index.Ino, name string) (index.Inode, error) {
+	var err error
+	switch {
+	case n.HasMembers():
 		err = Recount(tx, n)
-	} else if n, err = grouped(tx, n, newGroup(), false); err == nil {
+	case mayBeLoose(n):
+		n.Nlink++
+		return n, tx.Enter(parent, name, n.Ino)
+	default:
+		n, err = grouped(tx, n, newGroup(), false)
 		n.AttrGen++ // its object gets the name of the group
 	}
 	if err != nil {
-		return n, member, err
+		return n, err
 	}
 	n.Nlink++
-	if err := tx.PutInode(n); err != nil {
-		return n, member, err
-	}
 	m := index.Inode{Ino: tx.NewIno(), Of: n.Ino, Nlink: 1}
-	if err := errors.Join(tx.PutInode(m), tx.Enter(parent, name, m.Ino)); err != nil {
-		return n, m, err
-	}
-	m, err = tx.Inode(m.Ino)
-	return n, m, err
+	return n, errors.Join(tx.PutInode(n), tx.PutInode(m), tx.Enter(parent, name, m.Ino))
 }
 
 // Recount has the record of a group written again, with the number of names and the time
@@ -51,8 +50,9 @@ func newGroup() string {
 	return hex.EncodeToString(b[:])
 }
 
-// grouped turns an inode with a single name, or none, into one with members, and stores
-// it. With uncounted set its group's record has still to be asked for.
+// grouped turns an inode into one with members, and stores it: one for each of its names,
+// of which the first takes over its object. With uncounted set its group's record has still
+// to be asked for.
 func grouped(tx *index.Tx, n index.Inode, link string, uncounted bool) (index.Inode, error) {
 	names, err := tx.Names(n.Ino)
 	if err != nil {
@@ -71,7 +71,11 @@ func grouped(tx *index.Tx, n index.Inode, link string, uncounted bool) (index.In
 	}
 	n.Link, n.Record, n.Sending = link, record.Ino, ""
 	err = errors.Join(tx.PutInode(n), tx.PutInode(record), tx.PutInode(m), own(tx, m.Placed, n.Ino, m.Ino))
-	for _, at := range names {
+	for i, at := range names {
+		if i > 0 {
+			m = index.Inode{Ino: tx.NewIno(), Of: n.Ino, Nlink: 1}
+			err = errors.Join(err, tx.PutInode(m))
+		}
 		err = errors.Join(err, tx.Enter(at.Parent, at.Name, m.Ino))
 	}
 	return n, err
@@ -99,11 +103,6 @@ func (w *Writeback) Leave(tx *index.Tx, m index.Inode) (index.Inode, error) {
 		return n, err
 	}
 	n.Nlink--
-	if n.Nlink == 1 {
-		if alone, err := reunited(tx, n); err != nil || alone.Link == "" {
-			return alone, err
-		}
-	}
 	if n.Nlink > 0 {
 		return n, Recount(tx, n)
 	}
@@ -112,40 +111,6 @@ func (w *Writeback) Leave(tx *index.Tx, m index.Inode) (index.Inode, error) {
 		return n, err
 	}
 	return n, errors.Join(w.dismiss(tx, record), tx.ClearDirty(n.Ino))
-}
-
-// reunited returns an inode that has one name left as one without members, if the bucket
-// knows nothing of its group: a file that was linked to its name and then unlinked from a
-// temporary one is none with hard links. Otherwise the inode is as it was.
-func reunited(tx *index.Tx, n index.Inode) (index.Inode, error) {
-	members, err := tx.Members(n.Ino)
-	if err != nil || n.Placed != "" {
-		return n, err
-	}
-	var names []index.Name
-	for _, ino := range members {
-		m, err := tx.Inode(ino)
-		if err != nil || m.Placed != "" || m.Sending != "" || m.Vague {
-			return n, err
-		}
-		if m.IsRecord() {
-			continue // it has no name
-		}
-		of, err := tx.Names(ino)
-		if err != nil {
-			return n, err
-		}
-		names = append(names, of...)
-	}
-	for _, at := range names {
-		err = errors.Join(err, tx.Enter(at.Parent, at.Name, n.Ino))
-	}
-	for _, ino := range members {
-		err = errors.Join(err, tx.ClearDirty(ino), tx.DeleteInode(ino))
-	}
-	err = errors.Join(err, tx.Ungroup(n.Ino))
-	n.Link, n.Record, n.PlacedGen, n.PlacedAttrGen = "", 0, 0, 0
-	return n, err
 }
 
 // dismiss takes the life from a member. Its record goes with its object.

@@ -50,7 +50,7 @@ func Path(r Reader, ino index.Ino) (string, error) {
 	return "", fmt.Errorf("inode %d lies deeper than %d directories", ino, maxDepth)
 }
 
-// KeyOf returns the key at which an inode belongs.
+// KeyOf returns the key at which an inode belongs, with the first of its names.
 func KeyOf(r Reader, l layout.Layout, n index.Inode) (string, error) {
 	if n.Ino == index.Root {
 		return l.Root(), nil

@@ -22,6 +22,7 @@ const (
 	Put                   // write Ino's content and attributes to Key
 	Copy                  // write Ino's attributes and From's bytes to Key
 	Count                 // ask Key, a group's record, for the number of Ino's names
+	Bind                  // give each of Ino's names a member, in the index, and plan again
 	Delete                // remove Key
 )
 
@@ -79,6 +80,9 @@ func (p planner) planInode(ino index.Ino) (Step, error) {
 	}
 	if n.Nlink == 0 {
 		return Step{}, nil
+	}
+	if isLoose(n) {
+		return Step{Action: Bind, Ino: ino}, nil
 	}
 	if n.HasMembers() {
 		return p.planMembers(n)

@@ -78,6 +78,14 @@ func (s *scene) enter(path string, ino index.Ino) {
 	s.must(s.Enter(parent, name, ino))
 }
 
+// at returns what a name in the root stands for.
+func (s *scene) at(name string) index.Ino {
+	s.t.Helper()
+	ino, err := s.Lookup(index.Root, name)
+	s.must(err)
+	return ino
+}
+
 // file makes a file with a path, which is empty for an unlinked one, and the key at which
 // the bucket has it. It has changes of attributes where both differ, as renames make.
 func (s *scene) file(ino index.Ino, path, placed string) index.Inode {
@@ -121,16 +129,14 @@ func (s *scene) key(key string, owner index.Ino) {
 // the group's record. It returns the names' members, whose numbers are new ones: small.
 func (s *scene) linked(ino index.Ino, path, placed, other string) (first, second index.Ino) {
 	s.t.Helper()
-	n, m, err := AddName(s.Tx, s.file(ino, path, placed), index.Root, other)
+	n, err := AddName(s.Tx, s.file(ino, path, placed), index.Root, other)
 	s.must(err)
 	record, err := s.Inode(n.Record)
 	s.must(err)
 	record.Placed, record.PlacedGen, record.PlacedAttrGen = s.layout.Records().Link(n.Link), n.Gen, record.AttrGen
 	s.put(record)
 	s.key(record.Placed, record.Ino)
-	first, err = s.Lookup(index.Root, path)
-	s.must(err)
-	return first, m.Ino
+	return s.at(path), s.at(other)
 }
 
 // leave ends a member whose name was removed.
@@ -337,15 +343,33 @@ func TestPlan(t *testing.T) {
 			s.key("v/b", second)
 			whole, err := s.Inode(50)
 			s.must(err)
-			_, third, err := AddName(s.Tx, whole, index.Root, "c")
+			_, err = AddName(s.Tx, whole, index.Root, "c")
 			s.must(err)
 			for name, ino := range map[string]index.Ino{"a": first, "b": second} {
 				s.must(s.Remove(index.Root, name))
 				s.leave(ino)
 			}
 			for _, key := range []string{"v/a", "v/b"} {
-				s.want(keyTask(key), wait(inodeTask(third.Ino)))
+				s.want(keyTask(key), wait(inodeTask(s.at("c"))))
 			}
+		},
+		"several names of what was never sent": func(s *scene) {
+			n, err := AddName(s.Tx, s.file(5, "a", ""), index.Root, "b")
+			s.must(err)
+			s.put(n)
+			s.want(inodeTask(5), Step{Action: Bind, Ino: 5})
+			s.must(s.Remove(index.Root, "a"))
+			n.Nlink--
+			s.put(n)
+			s.want(inodeTask(5), Step{Action: Put, Ino: 5, Key: "v/b", Cond: objstore.Condition{IfAbsent: true}})
+		},
+		"a key waits for what is wanted there, whatever that waits for under another name": func(s *scene) {
+			s.file(5, "", "v/x")
+			s.key("v/a", 0)
+			n, err := AddName(s.Tx, s.file(6, "a", ""), index.Root, "x")
+			s.must(err)
+			s.put(n)
+			s.want(keyTask("v/x"), wait(inodeTask(6)))
 		},
 		"a file goes before a key below it comes": func(s *scene) {
 			s.file(5, "", "v/a")

@@ -77,6 +77,12 @@ func (w *Writeback) ours(l layout.Lineage, k index.Key) bool {
 // have goes to a conflict name; anything else takes the new object over.
 func (w *Writeback) contested(tx *index.Tx, k index.Key, head objstore.Object, attr layout.Attr, foreign index.Foreign) (func(), error) {
 	n, wanted, err := wantedBy(tx, w.Layout, k.Key)
+	if err == nil && wanted && isLoose(n) {
+		// It is about one of its names.
+		if err = bind(tx, n.Ino); err == nil {
+			n, wanted, err = wantedBy(tx, w.Layout, k.Key)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

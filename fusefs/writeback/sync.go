@@ -79,6 +79,12 @@ func (w *Writeback) syncOne(ctx context.Context, ino index.Ino) error {
 	if err != nil {
 		return err
 	}
+	if isLoose(want) {
+		if err := w.Index.Update(func(tx *index.Tx) error { return bind(tx, ino) }); err != nil {
+			return err
+		}
+		return w.syncOne(ctx, ino)
+	}
 	if want.HasMembers() {
 		return w.syncMembers(ctx, ino)
 	}

@@ -62,7 +62,7 @@ func (w *Writeback) run(t task) error {
 		return err
 	}
 	switch j.Action {
-	case Nothing, Wait:
+	case Nothing, Wait, Bind:
 		return nil
 	case Resolve:
 		err = w.resolve(j)
@@ -167,6 +167,11 @@ func (w *Writeback) beginJob(tx *index.Tx, j *job) error {
 	switch step.Action {
 	case Nothing:
 		return w.settled(tx, j.task)
+	case Bind:
+		if err := bind(tx, step.Ino); err != nil {
+			return err
+		}
+		return w.beginJob(tx, j)
 	case Wait:
 		if err := w.queue(tx, step.Blocker); err != nil {
 			return err
