@@ -94,13 +94,11 @@ func (f *File) WriteAt(p []byte, off int64) (written int, err error) {
 	return written, noSpace(err)
 }
 
-// Truncate sets the size. What it adds is a hole.
+// Truncate sets the size. What it adds is a hole. A content in a shared file has no size: what
+// it has behind that becomes a hole.
 func (f *File) Truncate(size int64) error {
-	if err := f.within(size, 0); err != nil {
-		return err
-	}
 	if f.isSmall() {
-		return f.Punch(size, f.room-size)
+		return f.Punch(size, f.room)
 	}
 	return noSpace(f.f.Truncate(size))
 }
@@ -108,11 +106,12 @@ func (f *File) Truncate(size int64) error {
 // Punch makes a hole of n bytes and leaves the size as it is. Not every file system can:
 // errors.ErrUnsupported then.
 func (f *File) Punch(off, n int64) error {
+	if f.isSmall() {
+		off = min(off, f.room) // a file can be longer than its content here: by a hole
+		n = min(n, f.room-off)
+	}
 	if err := f.within(off, 0); err != nil {
 		return err
-	}
-	if f.isSmall() {
-		n = min(n, f.room-off)
 	}
 	if n <= 0 {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -60,7 +61,7 @@ func TestSmallNeighbours(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"write behind the end":  func() error { _, err := f.WriteAt([]byte("xx"), SmallMost-1); return err },
 		"write before it":       func() error { _, err := f.WriteAt([]byte("xx"), -1); return err },
-		"truncate":              func() error { return f.Truncate(SmallMost + 1) },
+		"truncate":              func() error { return f.Truncate(-1) },
 		"allocate":              func() error { return f.Allocate(1, SmallMost) },
 		"copy to behind":        func() error { return f.CopyRange(before, 0, 1, SmallMost) },
 		"copy from behind":      func() error { return f.CopyRange(before, 1, 0, SmallMost) },
@@ -70,6 +71,15 @@ func TestSmallNeighbours(t *testing.T) {
 		if call() == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+	// The file that it is the content of may be longer, and end in a hole.
+	for _, off := range []int64{SmallMost, SmallMost + 1, 10 * SmallMost} {
+		if err := errors.Join(f.Punch(off, 1), f.Punch(off, math.MaxInt64-off), f.Truncate(off)); err != nil {
+			t.Errorf("a hole behind the end, at %d: %v", off, err)
+		}
+	}
+	if got := content(t, f); !bytes.Equal(got[:10], []byte("nnncontent")) || !bytes.Equal(got[10:], full[10:]) {
+		t.Errorf("read %d bytes, %.20q", len(got), got)
 	}
 	if err := f.Punch(0, 10*SmallMost); err != nil {
 		t.Error(err)

@@ -109,6 +109,41 @@ func TestSparseStaysSparse(t *testing.T) {
 	})
 }
 
+// TestSmallContentOfALongFile: a file whose bytes are few, and so share a file of the local
+// disk with others, can end far behind them. There it is cut, cleared and copied into like any.
+func TestSmallContentOfALongFile(t *testing.T) {
+	const end = 1 << 20
+	bucket := bucketOf(t, memory.Options{})
+	v := open(t, bucket, t.TempDir())
+	want(t, v.write("f", 0, []byte("few bytes"), syscall.O_CREAT))
+	want(t, v.setSize("f", end))
+	want(t, v.write("hole", 0, nil, syscall.O_CREAT))
+	want(t, v.setSize("hole", end))
+	fh, err := v.open("f", syscall.O_RDWR, 0)
+	want(t, err)
+	hole, err := v.open("hole", syscall.O_RDONLY, 0)
+	want(t, err)
+	want(t, v.setSize("f", end/2))
+	want(t, v.Fallocate(t.Context(), fh, end/4, end, punchHole))
+	want(t, v.Fallocate(t.Context(), fh, end, 4096, punchHole))
+	_, err = v.CopyRange(t.Context(), vfs.Copy{From: hole, To: fh, At: end / 2, N: end / 4})
+	want(t, err)
+	if own, shared := v.onDisk(); len(own) > 0 || len(shared) != 1 {
+		t.Fatalf("the content files are %v and %v: the content is not small", own, shared)
+	}
+	want(t, v.Fallocate(t.Context(), fh, end, end, unix.FALLOC_FL_ZERO_RANGE))
+	content := append([]byte("few bytes"), make([]byte, 2*end-9)...)
+	if got, err := v.readAll(fh); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+	v.Release(fh)
+	v.Release(hole)
+	v.drain()
+	if got := bucket.Snapshot()["v/f"].Data; !bytes.Equal(got, content) {
+		t.Errorf("the object has %d bytes, or others", len(got))
+	}
+}
+
 // allocated is what the files in a directory take of the disk, in bytes.
 func allocated(t *testing.T, dir string) (n int64) {
 	t.Helper()
