@@ -129,6 +129,16 @@ func (l *Ledger) Total() int64 {
 	return l.total
 }
 
+// Share returns the bytes of one inode, and those of all others.
+func (l *Ledger) Share(ino uint64) (own, others int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i, ok := l.lines[ino]; ok {
+		own = l.line(i).bytes
+	}
+	return own, l.total - own
+}
+
 // Pinned returns the bytes of the inodes that cannot be evicted.
 func (l *Ledger) Pinned() int64 {
 	l.mu.Lock()

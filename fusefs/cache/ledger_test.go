@@ -24,6 +24,11 @@ func TestLedger(t *testing.T) {
 			t.Errorf("Victims(%d) = %v, want %v", limit, got, want)
 		}
 	}
+	for ino, bytes := range map[uint64]int64{1: 10, 5: 100, 6: 0, 99: 0} {
+		if own, others := l.Share(ino); own != bytes || others != 140-bytes {
+			t.Errorf("Share(%d) = %d, %d", ino, own, others)
+		}
+	}
 	check(140)
 	check(139, 1)
 	check(130, 1)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,5 +59,31 @@ func TestReadMoreThanTheCache(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes stay", v.State().CacheBytes)
 		}
+	}
+}
+
+// TestReadBesideWhatStays: what cannot be evicted, because the bucket does not have it yet, may
+// be more than the cache. Who reads other files gets their bytes all the same.
+func TestReadBesideWhatStays(t *testing.T) {
+	const size, unsent = 12 << 20, 64 << 20
+	content := pattern(size)
+	bucket := bucketOf(t, memory.Options{})
+	bucket.Set("v/big", content, objstore.Attributes{})
+	v := open(t, bucket, t.TempDir(), func(c *vfs.Config) { c.CacheSize = 10_000 })
+	fh, err := v.open("unsent", syscall.O_CREAT|syscall.O_WRONLY, 0o644)
+	want(t, err)
+	defer v.Release(fh)
+	want(t, v.Fallocate(t.Context(), fh, 0, unsent, 0))
+	big, err := v.open("big", syscall.O_RDONLY, 0)
+	want(t, err)
+	defer v.Release(big)
+	for range 3 {
+		got := make([]byte, size)
+		if n, err := v.Read(t.Context(), big, 0, got); err != nil || !bytes.Equal(got[:n], content) {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+	}
+	if v.State().CacheBytes < unsent {
+		t.Error("it did not stay")
 	}
 }

@@ -75,7 +75,9 @@ const (
 	reclaimLeast = 256
 )
 
-// heldMost is how many bytes the cache may be too large by for those who wait for content.
+// heldMost is how many bytes the cache may be too large by for those who wait for a content. It
+// is that content alone which counts: what else is there may have to stay, and be more than the
+// cache, because the bucket does not have it yet or because a program uses it.
 const heldMost = 32 << 20
 
 // hold lets a file's content stay until the function returned is called: for who fetches
@@ -91,7 +93,11 @@ func (fs *FS) hold(nd *node) (release func()) {
 
 func (fs *FS) isHeld(ino Ino) bool {
 	nd := fs.peek(ino)
-	return nd != nil && nd.held.Load() > 0 && fs.ledger.Total() <= fs.CacheSize+heldMost
+	if nd == nil || nd.held.Load() == 0 {
+		return false
+	}
+	own, others := fs.ledger.Share(uint64(ino))
+	return own <= max(0, fs.CacheSize-others)+heldMost
 }
 
 // evictor keeps clean content within CacheSize, or a little above it.
