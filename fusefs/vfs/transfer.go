@@ -52,7 +52,7 @@ type transfer struct {
 }
 
 // transfers are those of one file. Those of one generation do not overlap, but where one was
-// not waited for (wide.go).
+// not waited for (wide.go), or what it brought was evicted before its end.
 type transfers struct {
 	mu       sync.Mutex // a leaf
 	underway []*transfer
@@ -69,6 +69,8 @@ func (ts *transfers) claim(want, more extent.Range, gen uint64, late *transfer) 
 			continue
 		}
 		switch {
+		case t.Off <= want.Off && want.Off < t.kept:
+			more.End = min(more.End, t.kept) // it has brought this, which was evicted since
 		case t.Off <= want.Off && want.Off < t.End:
 			t.users++
 			return t, false
