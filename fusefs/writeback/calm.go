@@ -17,6 +17,9 @@ const (
 // so for a bounded time after it is due, so that under a program that never rests as much is
 // sent as without, only later. What is needed, or under way, does not, and nothing does in a
 // drain, or while processors are idle.
+//
+// With one to 64 requests at once beside a program that makes 2,000 small files, on two
+// processors with the store, the program took twice as long and the bucket had them no sooner.
 type calm struct {
 	asked pulse
 	idle  idle // schedule.mu protects it
