@@ -10,7 +10,7 @@
 // not at all. It may see one shortly before its Update returns.
 //
 // Records that were read or written last are kept in memory (recent), so that most reading
-// asks nothing of Pebble.
+// asks nothing of Pebble; so are the queues of inodes and of keys while they are short (queue).
 //
 // # What is promised when
 //

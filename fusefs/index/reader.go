@@ -243,16 +243,16 @@ func (r reader) Keys(prefix string, fn func(Key) bool) error {
 }
 
 // Dirty walks the queue of inodes to reconcile, ascending.
-func (r reader) Dirty(fn func(Ino) bool) error { return r.walkInos(tagDirty, fn) }
+func (r reader) Dirty(fn func(Ino) bool) error {
+	return r.walkQueue(tagDirty, func(record []byte) bool { return fn(inoAt(record, 0)) })
+}
 
 // IsDirty tells whether an inode is queued to be reconciled.
 func (r reader) IsDirty(ino Ino) (bool, error) { return r.has(inoKey(tagDirty, ino)) }
 
 // Doomed walks the queue of keys to delete, ascending by their bytes.
 func (r reader) Doomed(fn func(key string) bool) error {
-	return r.walk([]byte{tagDoomed}, []byte{tagDoomed + 1}, func(key, _ []byte) (bool, error) {
-		return fn(string(key[1:])), nil
-	})
+	return r.walkQueue(tagDoomed, func(record []byte) bool { return fn(string(record)) })
 }
 
 // IsDoomed tells whether a key is queued to be deleted.

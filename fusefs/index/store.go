@@ -14,6 +14,8 @@ type store struct {
 	db     *pebble.DB
 	recent *recent
 	number uint32 // of the index, within recent
+
+	dirty, doomed queue
 }
 
 func (s *store) get(key []byte) ([]byte, error) {

@@ -176,6 +176,9 @@ func (tx *Tx) begin() {
 		if isRead(w.key[0]) {
 			s.recent.begin(s.number, w.key)
 		}
+		if q := s.queue(w.key[0]); q != nil {
+			q.begin()
+		}
 	}
 	for l := range tx.listed {
 		s.recent.begin(s.number, inoKey(l.tag, l.ino))
@@ -187,6 +190,9 @@ func (tx *Tx) end(committed bool) {
 	for _, w := range tx.written {
 		if isRead(w.key[0]) {
 			s.recent.end(s.number, w.key, w.value, committed && w.keep)
+		}
+		if q := s.queue(w.key[0]); q != nil {
+			q.end(string(w.key[1:]), w.value != nil, committed)
 		}
 	}
 	for l, list := range tx.listed {
@@ -260,6 +266,11 @@ func (tx *Tx) isThere(key []byte) (there, known bool) {
 		return tx.written[i].value != nil, true
 	}
 	s := tx.store
+	if q := s.queue(key[0]); q != nil {
+		if there, known := q.has(string(key[1:])); known {
+			return there, true
+		}
+	}
 	value, known, _ := s.recent.get(s.number, key)
 	return value != nil, known
 }
@@ -451,10 +462,10 @@ func (tx *Tx) SetDirty(ino Ino) error { return tx.mark(inoKey(tagDirty, ino)) }
 func (tx *Tx) ClearDirty(ino Ino) error { return tx.clear(inoKey(tagDirty, ino)) }
 
 // Doom queues a key to be deleted.
-func (tx *Tx) Doom(key string) error { return tx.put(textKey(tagDoomed, key), nil) }
+func (tx *Tx) Doom(key string) error { return tx.mark(textKey(tagDoomed, key)) }
 
 // Spare takes a key out of that queue.
-func (tx *Tx) Spare(key string) error { return tx.drop(textKey(tagDoomed, key)) }
+func (tx *Tx) Spare(key string) error { return tx.clear(textKey(tagDoomed, key)) }
 
 // QueueSubtree queues a directory whose whole subtree moved.
 func (tx *Tx) QueueSubtree(ino Ino) error { return tx.put(inoKey(tagSubtree, ino), nil) }
