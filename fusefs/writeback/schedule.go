@@ -259,12 +259,15 @@ func (s *schedule) done(t task) {
 	s.tellIdleLocked()
 }
 
-// restLocked notes that a task is not worked on any more.
+// restLocked notes that a task is not worked on any more. After the last one keys may go that
+// waited for more of them.
 func (s *schedule) restLocked(it *item) {
 	if it.running {
 		it.running = false
 		s.running--
-		s.signal()
+		if s.running == 0 && len(s.doomed) > 0 {
+			s.signal()
+		}
 	}
 }
 
@@ -388,8 +391,12 @@ func (s *schedule) release(blocker task) {
 }
 
 func (s *schedule) releaseLocked(blocker task) {
+	waiting := s.waiting[blocker]
+	if len(waiting) == 0 {
+		return // as most often: then nobody is woken to find nothing
+	}
 	now := time.Now()
-	for t := range s.waiting[blocker] {
+	for t := range waiting {
 		s.unparkLocked(s.items[t], now, false)
 	}
 	s.signal()

@@ -44,6 +44,43 @@ func wantNone(t *testing.T, s *schedule) {
 
 func in(d time.Duration) time.Time { return time.Now().Add(d) }
 
+// Who waits for tasks is woken where there is one, and not by the end of what nobody waited for.
+func TestWokenForTasksAlone(t *testing.T) {
+	s := newSchedule()
+	woken := func() bool {
+		select {
+		case <-s.wake:
+			return true
+		default:
+			return false
+		}
+	}
+	first, second := inodeTask(1), inodeTask(2)
+	s.need(first)
+	if !woken() {
+		t.Error("not for a task")
+	}
+	take(t, s)
+	s.occupy("key")
+	s.free("key")
+	s.release(first)
+	s.done(first)
+	if woken() {
+		t.Error("although nothing is left to do")
+	}
+	s.need(first)
+	s.need(second)
+	take(t, s)
+	take(t, s)
+	s.occupy("key")
+	s.park(second, keyTask("key"))
+	woken()
+	s.free("key")
+	if !woken() {
+		t.Error("not for a task that waited for a key")
+	}
+}
+
 // A change waits until it was sent, one that comes meanwhile waits from then on, and the look
 // for leftovers is no change.
 func TestOldest(t *testing.T) {
