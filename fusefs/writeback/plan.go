@@ -190,6 +190,11 @@ func (p planner) inTheWay(n index.Inode, key string) (task, bool, error) {
 	if t, waits, err := p.unmarked(n, key); err != nil || waits {
 		return t, waits, err
 	}
+	if ok && !k.Gone {
+		// An object is there, and so none above it nor below: it came when there was none, and
+		// they wait for its end.
+		return task{}, false, nil
+	}
 	for _, above := range filesAbove(p.layout, key) {
 		k, ok, err := p.Key(above)
 		if err != nil {

@@ -243,6 +243,12 @@ func TestPlan(t *testing.T) {
 			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/a", Cond: match("v/a")})
 			s.want(keyTask("v/a"), wait(inodeTask(6)))
 		},
+		"an object is there: nothing waits for what was found below it, on a store that holds both": func(s *scene) {
+			s.file(5, "", "v/a")
+			s.file(6, "a", "")
+			s.key("v/a/b", 0)
+			s.want(inodeTask(6), Step{Action: Put, Ino: 6, Key: "v/a", Cond: match("v/a")})
+		},
 		"unlinked": func(s *scene) {
 			s.file(5, "", "v/a")
 			s.want(inodeTask(5), Step{})
