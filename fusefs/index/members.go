@@ -6,12 +6,12 @@ import (
 )
 
 // An inode with several names, hard links, is one Inode with a group (Link) and no name of
-// its own, unless the bucket has nothing of it: then it has its names itself. Each of its names is that of a member: an inode number that nobody sees, whose
-// record holds what is the name's own, that is where the bucket has a copy of the inode
-// for it, and which shares all else. The write-back sees a member as an inode with one
-// name. One more member, without a name, stands for the group's record in the bucket
-// (Record). Of the inode with members Placed is the newest of their copies, from which
-// its content is read.
+// its own, unless the bucket has nothing of it: then it has its names itself. Each name of a
+// group is that of a member: an inode number that nobody sees, whose record holds what is the
+// name's own, that is where the bucket has a copy of the inode for it, and which shares all
+// else. The write-back sees a member as an inode with one name. One more member, without a
+// name, stands for the group's record in the bucket (Record). Of the inode with members
+// Placed is the newest of their copies, from which its content is read.
 
 // Whole is the number of the inode that a member belongs to, and of every other inode its
 // own: that of its content and attributes, and the one to show.
