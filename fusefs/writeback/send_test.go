@@ -523,3 +523,27 @@ func TestFsyncOfADeniedWrite(t *testing.T) {
 		v.wantObject(b, "v/a", "other")
 	})
 }
+
+// TestRemovedWhileItFails: that a file could not be sent is no failure once it is gone.
+func TestRemovedWhileItFails(t *testing.T) {
+	bucket := memory.New(memory.Options{})
+	bubble(t, bucket, func(v *volume) {
+		v.write("stays", "x")
+		v.drain()
+		v.write("goes", "x")
+		gone, err := v.stat("goes")
+		v.must(err)
+		bucket.Inject(memory.Fault{Op: objstore.OpPut, Key: "v/goes", Err: objstore.ErrAccessDenied, Hook: func() {
+			v.must(v.Unlink(v.t.Context(), vfs.Root, "goes"))
+			v.Forget(gone.Ino, 1)
+		}})
+		time.Sleep(300 * time.Millisecond) // settled, sent, and not tried again
+		if s := v.State(); s.LastError != nil {
+			t.Errorf("error %v", s.LastError)
+		}
+		v.drain()
+		if _, there := bucket.Snapshot()["v/goes"]; there {
+			t.Error("it is in the bucket")
+		}
+	})
+}

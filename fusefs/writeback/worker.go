@@ -272,7 +272,7 @@ func (w *Writeback) fail(t task, err error) {
 	if w.ctx.Err() != nil {
 		return
 	}
-	if errors.Is(err, errChanged) {
+	if errors.Is(err, errChanged) || w.isGone(t) {
 		w.sched.failed(t, pause)
 		return
 	}
@@ -288,6 +288,16 @@ func (w *Writeback) fail(t task, err error) {
 	}
 	w.sched.failed(t, pause)
 	w.watch.end(t, stepEnd{err: err})
+}
+
+// isGone reports whether a task's inode has lost its last name while it was sent: nobody misses
+// what did not get there.
+func (w *Writeback) isGone(t task) bool {
+	if t.ino == 0 {
+		return false
+	}
+	n, err := w.Index.Inode(t.ino)
+	return errors.Is(err, index.ErrNotFound) || err == nil && n.Nlink == 0
 }
 
 // wholeOf returns the inode that a task's inode shows as: a member as what it belongs to.
