@@ -148,3 +148,32 @@ func TestLinkUnsentRefused(t *testing.T) {
 		v.wantLinks(2, "x", name, name+"2")
 	}
 }
+
+// TestLinkUnsentReplaced: a rename over one of the names takes that name alone.
+func TestLinkUnsentReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := bucketOf(t, memory.Options{})
+		v := open(t, bucket, t.TempDir())
+		defer v.close()
+		for _, name := range []string{"a", "c"} {
+			want(t, v.write(name, 0, []byte("x"), 0))
+			want(t, v.link(name, name+"2"))
+			want(t, v.link(name, name+"3"))
+		}
+		want(t, v.write("y", 0, []byte("y"), 0))
+		want(t, v.rename("y", "a"))
+		v.exchange(t, "a2", "c2")
+		v.exchange(t, "c", "c3")
+		for range 2 {
+			v.wantLinks(1, "y", "a")
+			v.wantLinks(2, "x", "c2", "a3")
+			v.wantLinks(3, "x", "c", "c3", "a2")
+			v.drain()
+		}
+		for name, content := range map[string]string{"a": "y", "a2": "x", "a3": "x", "c": "x", "c2": "x", "c3": "x"} {
+			if got := bucket.Snapshot()["v/"+name]; string(got.Data) != content {
+				t.Errorf("%s holds %q, want %q", name, got.Data, content)
+			}
+		}
+	})
+}
